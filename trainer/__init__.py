@@ -1,0 +1,69 @@
+"""Train a small image classifier and show all of it in TensorBoard.
+
+One call is one training run; it needs no cluster and knows of none:
+
+    python -m trainer lr=0.01 batch_size=64 epochs=2 dataset=digits
+
+A sweep names this package as ``train: trainer:train``. Beside ``train`` it finds
+here what lets it refuse a bad sweep before anything starts: ``check`` (is this a
+valid configuration?), ``prepare`` (are the data in place?) and ``METRICS`` (what
+will be reported?). Importing the package does not import torch.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from trainer.config import METRICS, Report, TrainConfig, print_metrics
+
+__all__ = ["METRICS", "Report", "TrainConfig", "check", "prepare", "print_metrics", "train"]
+
+
+def train(
+    config: Mapping[str, Any],
+    *,
+    report: Report = print_metrics,
+    log_dir: Path | None = None,
+    resume_from: Path | None = None,
+) -> None:
+    """Train one model; report metrics and a checkpoint after every epoch.
+
+    Args:
+        config: fields of :class:`TrainConfig`; what is missing takes its default.
+        report: called once per epoch as ``report(metrics, checkpoint=path)`` with every key of
+            ``METRICS``. Without a ``log_dir`` the checkpoint is ``None``.
+        log_dir: folder for TensorBoard's event file and the checkpoints; created. Without one,
+            nothing is written.
+        resume_from: a checkpoint reported earlier for the same config; training goes on with the
+            epoch after it, to the same bits (on CPU) as if it had never stopped.
+
+    Raises:
+        pydantic.ValidationError: the config is not a valid :class:`TrainConfig`.
+        trainer.sources.DataError: the data set is missing or damaged.
+        trainer.checkpoint.CheckpointError: ``resume_from`` cannot be read or does not fit.
+    """
+    from trainer.loop import run  # imports torch
+
+    run(config, report=report, log_dir=log_dir, resume_from=resume_from)
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Raise ``pydantic.ValidationError`` if the config is not a valid :class:`TrainConfig`."""
+    TrainConfig.model_validate(config)
+
+
+def prepare(configs: Iterable[Mapping[str, Any]]) -> None:
+    """Bring the data of these configs into place, once, and check that the configs fit them.
+
+    Downloads Fashion-MNIST if it is missing. Processes that call this at the same time wait for
+    one another.
+
+    Raises:
+        trainer.sources.DataError: the data are missing, damaged, or too few for a batch.
+    """
+    from trainer.sources import check_batch_sizes, locate
+
+    settings = [TrainConfig.model_validate(config) for config in configs]
+    for dataset, data_dir in dict.fromkeys((s.dataset, s.data_dir) for s in settings):
+        locate(dataset, data_dir)
+    check_batch_sizes(settings)

@@ -1,0 +1,53 @@
+"""A training run's state as a file: weights, optimizer, random state, next epoch.
+
+Files hold tensors and plain values only and are read with ``weights_only=True``, so a file from
+elsewhere cannot run code.
+"""
+
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+KEEP = 2
+"""Checkpoints kept per run: the latest, and the one before in case the latest is damaged."""
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be read, or is of another model."""
+
+
+def save(folder: Path, state: dict[str, Any], epoch: int) -> Path:
+    """Write ``checkpoint-<epoch>.pt`` so that it is there whole or not at all; drop older ones."""
+    path = folder / f"checkpoint-{epoch:05d}.pt"
+    part = path.with_suffix(".part")
+    try:
+        torch.save(state, part)
+        os.replace(part, path)  # noqa: PTH105
+    finally:
+        part.unlink(missing_ok=True)
+    for old in sorted(p for p in folder.glob("checkpoint-*.pt") if _epoch(p) <= epoch)[:-KEEP]:
+        old.unlink()
+    return path
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or holds more than tensors and plain values.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is not a readable checkpoint: {reason}") from error
+    return state
+
+
+def _epoch(path: Path) -> int:
+    found = re.fullmatch(r"checkpoint-(\d+)\.pt", path.name)
+    return int(found[1]) if found else -1

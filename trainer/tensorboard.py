@@ -1,0 +1,127 @@
+"""Everything of a training run that becomes a TensorBoard event.
+
+One writer, one event file, one HParams row per run. ``SummaryWriter.add_hparams`` would write a
+second run, turn booleans into numbers and always claim success, so the three records of the
+HParams plugin are written directly.
+"""
+
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+from tensorboard.plugins.hparams import summary_v2 as hparams
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+BINS = 64
+
+
+class TensorBoardLogger:
+    """Writes one run's events to a folder; closes its file on every way out.
+
+    Args:
+        log_dir: the run's folder, created if need be. ``None`` writes nothing.
+        config: the hyper-parameters of the HParams row, with their own types.
+        next_epoch: events at this step and later, left by an earlier attempt, are superseded.
+    """
+
+    def __init__(self, log_dir: Path | None, config: Mapping[str, Any], next_epoch: int) -> None:
+        self._writer: SummaryWriter | None = None
+        if log_dir is None:
+            return
+        self._writer = SummaryWriter(str(log_dir), purge_step=next_epoch, max_queue=10_000)
+        row = {key: value for key, value in config.items() if isinstance(value, bool | int | float)}
+        row |= {key: str(value) for key, value in config.items() if key not in row}
+        self._add(hparams.hparams_pb(row, trial_id=log_dir.name))
+        self._writer.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file; a run that ended well is marked as a success.
+
+        One that did not may be tried again, and TensorBoard keeps the first end it reads: whoever
+        decides that it was the last attempt writes the failure, with :func:`mark_failed`.
+        """
+        if self._writer is None:
+            return
+        if kind is None:
+            self._add(_session_end(api_pb2.STATUS_SUCCESS))
+        self._writer.close()
+
+    def log_model(self, model: nn.Module, images: Tensor) -> None:
+        """Log a grid of a batch of images, float (N, 1, H, W), and the graph traced on them."""
+        if self._writer is None:
+            return
+        self._writer.add_images("images", images, 0)
+        with warnings.catch_warnings():  # add_graph traces by a deprecated part of torch
+            warnings.simplefilter("ignore", FutureWarning)
+            self._writer.add_graph(model, images)
+
+    def log_epoch(self, metrics: Mapping[str, float], model: nn.Module, epoch: int) -> None:
+        """Log an epoch's scalars, and every parameter and its last gradient as histograms."""
+        if self._writer is None:
+            return
+        for tag, value in metrics.items():
+            self._writer.add_scalar(tag, value, epoch)
+        for name, parameter in model.named_parameters():
+            self._add_histogram(f"weights/{name}", parameter.detach(), epoch)
+            if parameter.grad is not None:
+                self._add_histogram(f"gradients/{name}", parameter.grad, epoch)
+        self._writer.flush()
+
+    def _add_histogram(self, tag: str, values: Tensor, epoch: int) -> None:
+        """Bin in torch: 30 times faster than handing the values to ``add_histogram``."""
+        assert self._writer is not None  # noqa: S101
+        values = values.flatten().double().cpu()
+        values = values[values.isfinite()]
+        if not len(values):  # all of it diverged: there is nothing to draw
+            return
+        counts, edges = torch.histogram(values, BINS)
+        self._writer.add_histogram_raw(
+            tag,
+            min=values.min().item(),
+            max=values.max().item(),
+            num=len(values),
+            sum=values.sum().item(),
+            sum_squares=values.square().sum().item(),
+            bucket_limits=edges[1:].tolist(),
+            bucket_counts=counts.tolist(),
+            global_step=epoch,
+        )
+
+    def _add(self, summary: Summary) -> None:
+        assert self._writer is not None  # noqa: S101
+        self._writer.file_writer.add_summary(summary, 0)
+
+
+def mark_failed(log_dir: Path) -> None:
+    """Write the end of a run that failed for good, in an event file of its own."""
+    with SummaryWriter(str(log_dir), filename_suffix=".failed") as writer:
+        writer.file_writer.add_summary(_session_end(api_pb2.STATUS_FAILURE), 0)
+
+
+def _session_end(status: int) -> Summary:
+    """The HParams plugin's record that a run has ended."""
+    end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+    content = plugin_data_pb2.HParamsPluginData(
+        session_end_info=end, version=metadata.PLUGIN_DATA_VERSION
+    )
+    value = Summary.Value(
+        tag=metadata.SESSION_END_INFO_TAG,
+        metadata=metadata.create_summary_metadata(content),
+        tensor=metadata.NULL_TENSOR,
+    )
+    return Summary(value=[value])
