@@ -1,0 +1,35 @@
+"""Run a grid of PyTorch trials through Ray Tune, and read every one of them in TensorBoard.
+
+from sweeps import Sweep
+
+results = Sweep.from_yaml("sweep.yaml").run()
+results.best, results.to_dataframe()
+"""
+
+from sweeps.errors import (
+    ClusterError,
+    DirectoryError,
+    Interrupted,
+    InvalidSweep,
+    MetricMissing,
+    SweepsError,
+)
+from sweeps.resolve import Report, Trainable
+from sweeps.results import Results, Row, read_results
+from sweeps.sweep import Outlook, Sweep
+
+__all__ = [
+    "ClusterError",
+    "DirectoryError",
+    "Interrupted",
+    "InvalidSweep",
+    "MetricMissing",
+    "Outlook",
+    "Report",
+    "Results",
+    "Row",
+    "Sweep",
+    "SweepsError",
+    "Trainable",
+    "read_results",
+]

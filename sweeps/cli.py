@@ -1,0 +1,233 @@
+"""The command `sweeps`: parses, calls, prints, exits; decides nothing.
+
+Exit status: 0 every trial finished; 1 some trial failed for good; 2 bad input, nothing was run;
+130 interrupted, the same command goes on.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from sweeps import tables
+from sweeps.display import progress_for
+from sweeps.errors import DirectoryError, Interrupted, SweepsError
+from sweeps.ledger import Ledger, Status
+from sweeps.results import Results, read_results
+from sweeps.sweep import Outlook, Sweep
+
+app = typer.Typer(
+    name="sweeps",
+    help="Run a grid of PyTorch trials and read every one of them in TensorBoard.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out = Console(highlight=False, markup=False)
+err = Console(highlight=False, markup=False, stderr=True)
+
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="a sweep file, or quickstart or fashion-mnist")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="overrides, such as parameters.epochs=1 seeds=3"),
+]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="the directory of a sweep")]
+IntoDirectory = Annotated[
+    Path | None,
+    typer.Option("--dir", metavar="DIR", help="the sweep's directory [default: runs/<name>]"),
+]
+Cpus = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="use N processors of this machine")
+]
+Gpus = Annotated[int | None, typer.Option(min=0, metavar="N", help="use N GPUs of this machine")]
+
+
+class Format(StrEnum):
+    """How results are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+def exits(command: Callable[..., int]) -> Callable[..., None]:
+    """Turn a command's return value, and our errors, into its exit status."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            status = command(*args, **kwargs)
+        except SweepsError as error:
+            err.print(f"error: {error}", soft_wrap=True)
+            status = error.exit_status
+        raise typer.Exit(status)
+
+    return wrapped
+
+
+@app.command()
+@exits
+def run(
+    file: File,
+    overrides: Overrides = None,
+    directory: IntoDirectory = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDR", help="a Ray cluster, HOST:PORT or auto [default: none]"),
+    ] = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+) -> int:
+    """Bring a directory to the state in FILE: run what is missing, keep what is there."""
+    sweep = Sweep.from_yaml(file, overrides or ())
+    folder = directory or Path("runs") / sweep.file.name
+    announced: list[Outlook] = []
+
+    def announce(outlook: Outlook) -> None:
+        announced.append(outlook)
+        out.print(f"{sweep.file.name}  {outlook.plan}; {outlook.share}", soft_wrap=True)
+
+    try:
+        results = sweep.run(
+            folder,
+            address=address,
+            cpus=cpus,
+            gpus=gpus,
+            progress=progress_for(out, sweep.file.metric),
+            announce=announce,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted(_interrupted(folder)) from None
+    if not announced:
+        out.print(f"{sweep.file.name}  nothing to do: all trials in {folder} have finished")
+    _print_results(results, folder)
+    return 1 if results.count(Status.FAILED) else 0
+
+
+@app.command()
+@exits
+def plan(
+    file: File,
+    overrides: Overrides = None,
+    directory: IntoDirectory = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+) -> int:
+    """Show what `sweeps run` would do on this machine; run nothing, write nothing."""
+    outlook = Sweep.from_yaml(file, overrides or ()).plan(directory, cpus=cpus, gpus=gpus)
+    tables.print_table(out, tables.plan_table(outlook.plan))
+    out.print(f"\n{outlook.plan}, in {outlook.directory}", soft_wrap=True)
+    out.print(f"{outlook.share}", soft_wrap=True)
+    return 0
+
+
+@app.command()
+@exits
+def status(directory: Directory) -> int:
+    """Show where each trial of a sweep stands, also while it runs."""
+    results = read_results(directory)
+    tables.print_table(out, tables.status_table(results))
+    running = "running now" if Ledger(directory).is_held() else "not running"
+    out.print(f"\n{tables.summary(results)}; {running}", soft_wrap=True)
+    return 0
+
+
+@app.command("results")
+@exits
+def show_results(
+    directory: Directory,
+    kind: Annotated[Format, typer.Option("--format", help="how to write them")] = Format.TABLE,
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="METRIC", help="best of METRIC first [default: the file's order]"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write to FILE [default: standard output]")
+    ] = None,
+) -> int:
+    """Show what came out, also while the sweep runs."""
+    results = read_results(directory)
+    rows = results.sorted(sort) if sort else list(results)
+    if kind is Format.TABLE and output is None:
+        tables.print_table(out, tables.results_table(results, rows))
+        return 0
+    if kind is Format.TABLE:
+        content = tables.as_text(tables.results_table(results, rows)).encode()
+    else:
+        content = results.export(kind, rows)
+    if output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return 0
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise SweepsError(f"{output} cannot be written: {error.strerror}") from None
+    return 0
+
+
+@app.command()
+@exits
+def board(
+    directory: Directory,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")] = 6006,
+) -> int:
+    """Open TensorBoard on a sweep, for this machine only (127.0.0.1)."""
+    ledger = Ledger(directory)
+    ledger.overview()
+    command = [sys.executable, "-m", "tensorboard.main", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--logdir", str(ledger.trials_dir)]
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            return 0
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.")
+    ] = False,
+) -> None:
+    if show_version:
+        out.print(f"sweepboard {version('sweepboard')}")
+        raise typer.Exit(0)
+
+
+def _print_results(results: Results, folder: Path) -> None:
+    out.print()
+    tables.print_table(out, tables.results_table(results, results.sorted()))
+    out.print(f"\n{tables.summary(results)}", soft_wrap=True)
+    if best := tables.best_line(results):
+        out.print(best, soft_wrap=True)
+    for row in results:
+        if row.status == Status.FAILED:
+            out.print(f"why {row.id} failed: {folder / row.path / 'errors.log'}", soft_wrap=True)
+    out.print(f"see it with: sweeps board {folder}", soft_wrap=True)
+
+
+def _interrupted(folder: Path) -> str:
+    try:
+        where = tables.summary(read_results(folder))
+    except DirectoryError:
+        return "interrupted before anything was run"
+    return f"interrupted; {where}. Run the same command to go on"
+
+
+def main() -> None:
+    """The entry point of the command."""
+    app()

@@ -1,0 +1,198 @@
+"""Where trials run: this machine or a Ray cluster, and what one trial gets of it."""
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sweeps.errors import ClusterError
+from sweeps.sweepfile import Resources
+
+AUTO_GPU = 0.25
+
+_RAY_SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # Ray Tune's own tables
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean what they mean to the caller
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU share sees no GPU
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # result.json, progress.csv, a second TensorBoard
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches us
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine's processors and GPUs, as Ray counts them."""
+
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one trial gets, and so how many run at once."""
+
+    cpu: float
+    gpu: float
+    at_once: int
+    auto: bool
+
+    def __str__(self) -> str:
+        gpu = f"{self.gpu:g} GPU" if self.gpu else "no GPU"
+        why = ", as gpu is auto" if self.auto else ""
+        return f"{self.at_once} at once, each with {self.cpu:g} CPU and {gpu}{why}"
+
+
+def decide_share(resources: Resources, nodes: Sequence[Node]) -> Share:
+    """What a trial gets on these nodes.
+
+    Raises:
+        ClusterError: no node could ever run a trial.
+    """
+    auto = resources.gpu == "auto"
+    if auto:
+        gpu = AUTO_GPU if any(node.gpus for node in nodes) else 0.0
+    else:
+        gpu = float(resources.gpu)
+    at_once = sum(_fit(node, resources.cpu, gpu) for node in nodes)
+    if at_once == 0:
+        have = "; ".join(sorted({f"{n.cpus:g} CPU and {n.gpus:g} GPU" for n in nodes})) or "nothing"
+        raise ClusterError(
+            f"a trial asks for {resources.cpu:g} CPU and {gpu:g} GPU, but no node has that"
+            f" (nodes have: {have}); lower resources.cpu or resources.gpu, or add nodes"
+        )
+    return Share(resources.cpu, gpu, at_once, auto)
+
+
+def _fit(node: Node, cpu: float, gpu: float) -> int:
+    by_cpu = int(node.cpus / cpu + 1e-9)
+    if not gpu:
+        return by_cpu
+    by_gpu = int(node.gpus) * int(1 / gpu + 1e-9) if gpu < 1 else int(node.gpus / gpu)
+    return min(by_cpu, by_gpu)
+
+
+def this_machine(cpus: int | None = None, gpus: int | None = None) -> Node:
+    """This machine as Ray will be told to see it; a number given overrides what is found."""
+    if cpus is None:
+        import joblib  # comes with scikit-learn; knows affinity masks and container limits
+
+        cpus = joblib.cpu_count()
+    return Node(cpus, count_gpus() if gpus is None else gpus)
+
+
+def count_gpus() -> int:
+    """The NVIDIA GPUs that a program started here could use, without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([d for d in visible.split(",") if d.strip() not in ("", "-1", "NoDevFiles")])
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlDeviceGetCount())
+    except pynvml.NVMLError:
+        return 0
+
+
+@contextmanager
+def local_ray(node: Node) -> Iterator[list[Node]]:
+    """A Ray of our own on this machine: quiet, loopback, no dashboard, with a token of its own.
+
+    A Ray that the calling program has started already is used instead, and left running.
+    """
+    with _environment({**_RAY_SETTINGS, **_token()}):
+        import ray
+
+        if ray.is_initialized():
+            yield _nodes()
+            return
+        _quiet()
+        try:
+            ray.init(
+                address="local",
+                num_cpus=int(node.cpus),
+                num_gpus=int(node.gpus),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="error",
+            )
+            yield [node]
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def remote_ray(address: str) -> Iterator[list[Node]]:
+    """A connection to a running cluster, and its nodes.
+
+    Raises:
+        ClusterError: nothing answers at the address, or it is no Ray that we can talk to.
+    """
+    _check_reachable(address)
+    with _environment(_RAY_SETTINGS):
+        import ray
+
+        _quiet()
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="error")
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ClusterError(f"cannot connect to Ray at {address}: {reason}") from None
+        try:
+            yield _nodes()
+        finally:
+            ray.shutdown()
+
+
+def _nodes() -> list[Node]:
+    import ray
+
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(resources.get("CPU", 0), resources.get("GPU", 0)) for resources in alive]
+
+
+def _check_reachable(address: str) -> None:
+    """Fail in seconds where Ray would try for a minute."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise ClusterError(f"--address must be auto or HOST:PORT, got {address!r}")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"cannot connect to Ray at {address}: {error}; start one with `ray start --head`,"
+            " or leave --address out to run on this machine"
+        ) from None
+
+
+def _token() -> Mapping[str, str]:
+    """A token for the processes of this Ray alone; without one Ray writes a file into HOME."""
+    if "RAY_AUTH_MODE" in os.environ:
+        return {}
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+def _quiet() -> None:
+    """Say through our own display what Ray would log; errors of trials are in their records."""
+    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the length of a run; those the user has set win."""
+    added = {key: value for key, value in settings.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            os.environ.pop(key, None)

@@ -1,0 +1,76 @@
+"""Pydantic's findings as lines for a person: where, the rule, the value received."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from sweeps.errors import did_you_mean
+
+_WANTED = {
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping",
+    "finite_number": "must be a finite number",
+    "float_type": "must be a number",
+    "int_from_float": "must be a whole number",
+    "int_type": "must be a whole number",
+    "model_type": "must be a mapping",
+    "string_type": "must be text",
+}
+
+
+def describe(
+    error: ValidationError, prefix: str = "", keys: Mapping[str, Iterable[str]] | None = None
+) -> list[str]:
+    """One line per finding.
+
+    Args:
+        error: what pydantic raised.
+        prefix: put before each path, such as ``parameters.``.
+        keys: the valid keys at a path (``""`` for the top), for suggestions.
+    """
+    return [_line(dict(finding), prefix, keys or {}) for finding in error.errors()]
+
+
+def model_keys(model: type[BaseModel], path: str = "") -> dict[str, list[str]]:
+    """The valid keys of a model and of the models inside it, by dotted path."""
+    keys = {path: list(model.model_fields)}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys |= model_keys(kind, f"{path}.{name}".lstrip("."))
+    return keys
+
+
+def _line(finding: dict[str, Any], prefix: str, keys: Mapping[str, Iterable[str]]) -> str:
+    location = [str(part) for part in finding["loc"]]
+    path = prefix + ".".join(location)
+    received = _short(finding["input"])
+    match finding["type"]:
+        case "extra_forbidden":
+            siblings = keys.get(".".join(location[:-1]), ())
+            return f"{path}: unknown key{did_you_mean(location[-1], siblings)}"
+        case "missing":
+            return f"{path}: required, but missing"
+        case "value_error":
+            return f"{path}: {finding['ctx']['error']}"
+        case "literal_error":
+            near = ""
+            if isinstance(finding["input"], str):
+                near = did_you_mean(finding["input"], _choices(finding["ctx"]["expected"]))
+                near = near if "did you mean" in near else ""
+            return f"{path}: must be {finding['ctx']['expected']}, got {received}{near}"
+        case kind if kind in _WANTED:
+            return f"{path}: {_WANTED[kind]}, got {received}"
+        case _:
+            rule = finding["msg"].replace("Input should be", "must be")
+            return f"{path}: {rule}, got {received}"
+
+
+def _choices(expected: str) -> list[str]:
+    return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

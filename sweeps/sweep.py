@@ -1,0 +1,165 @@
+"""A sweep from Python: `Sweep.from_yaml("sweep.yaml").run()`. The command is a thin layer on it."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from sweeps import cluster
+from sweeps.cluster import Node, Share
+from sweeps.display import Progress, Silent
+from sweeps.errors import InvalidSweep, SweepsError
+from sweeps.ledger import Ledger, Overview
+from sweeps.plan import Plan, decide
+from sweeps.resolve import Resolved, find_problems, import_from, resolve
+from sweeps.results import Results, read_results, with_loss
+from sweeps.space import Trial
+from sweeps.sweepfile import SweepFile, load, validate
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run would do, and what each trial would get."""
+
+    plan: Plan
+    share: Share
+    directory: Path
+
+
+class Sweep:
+    """A validated sweep: its file, its trials, and the function that trains them.
+
+    Raises:
+        InvalidSweep: a rule is broken, by the sweep or by a configuration for its trainable; all
+            problems are listed.
+    """
+
+    def __init__(self, definition: Mapping[str, Any], *, source: str = "the sweep") -> None:
+        self._open(validate(definition, source), definition, source)
+
+    @classmethod
+    def from_yaml(cls, source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Self:
+        """Read a sweep file, or a shipped one by name, with ``key=value`` overrides."""
+        sweep = cls.__new__(cls)
+        file, data = load(os.fspath(source), overrides)
+        sweep._open(file, data, os.fspath(source))
+        return sweep
+
+    def _open(self, file: SweepFile, definition: Mapping[str, Any], source: str) -> None:
+        self.file = file
+        self.trials: list[Trial] = file.trials()
+        self._definition = dict(definition)
+        self._import_path = [os.getcwd()]  # noqa: PTH109
+        import_from(self._import_path)
+        try:
+            self._resolved: Resolved = resolve(file.train)
+        except SweepsError as error:
+            raise InvalidSweep(source, [str(error)]) from None
+        if problems := find_problems(self._resolved, self.trials, file.metric):
+            raise InvalidSweep(source, problems)
+
+    def plan(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        cpus: int | None = None,
+        gpus: int | None = None,
+    ) -> Outlook:
+        """What :meth:`run` would do on this machine; writes nothing and starts nothing."""
+        ledger = self._ledger(directory)
+        share = cluster.decide_share(self.file.resources, [cluster.this_machine(cpus, gpus)])
+        return Outlook(self._decide(ledger), share, ledger.directory)
+
+    def run(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        address: str | None = None,
+        cpus: int | None = None,
+        gpus: int | None = None,
+        progress: Progress | None = None,
+        announce: Callable[[Outlook], None] = lambda outlook: None,
+    ) -> Results:
+        """Bring a directory to the state that the sweep describes, and read the results.
+
+        Args:
+            directory: where the records are; ``runs/<name>`` if not given.
+            address: of a running Ray cluster, ``HOST:PORT`` or ``auto``; without it, this machine.
+            cpus: how many processors of this machine to use; all, if not given.
+            gpus: how many GPUs of this machine to use; all, if not given.
+            progress: is told how the trials go on.
+            announce: is told, before anything is written, what will be done.
+
+        Raises:
+            SweepsError: with the reason and the next step; nothing was run.
+            KeyboardInterrupt: Ctrl-C; the same call goes on from there.
+        """
+        ledger = self._ledger(directory)
+        plan = self._decide(ledger)
+        if not plan.todo:
+            self._settle(ledger)
+            return read_results(ledger.directory)
+        with self._ray(address, cpus, gpus, plan) as nodes:
+            share = cluster.decide_share(self.file.resources, nodes)
+            with ledger.held():
+                plan = self._decide(ledger)
+                announce(Outlook(plan, share, ledger.directory))
+                self._describe(ledger)
+                self._run(plan, ledger, share, progress or Silent())
+        return read_results(ledger.directory)
+
+    def _ray(
+        self, address: str | None, cpus: int | None, gpus: int | None, plan: Plan
+    ) -> AbstractContextManager[list[Node]]:
+        """Get the data ready, then Ray; what cannot work fails before Ray is started."""
+        if address:
+            self._resolved.prepare(trial.config for trial in plan.todo)
+            return cluster.remote_ray(address)
+        node = cluster.this_machine(cpus, gpus)
+        cluster.decide_share(self.file.resources, [node])
+        self._resolved.prepare(trial.config for trial in plan.todo)
+        return cluster.local_ray(node)
+
+    def _run(self, plan: Plan, ledger: Ledger, share: Share, progress: Progress) -> None:
+        from sweeps.tuner import run_trials  # imports Ray
+
+        run_trials(
+            self.file,
+            plan.todo,
+            ledger,
+            share,
+            import_path=self._import_path,
+            reports=self._resolved.reports,
+            progress=progress,
+        )
+
+    def _ledger(self, directory: str | os.PathLike[str] | None) -> Ledger:
+        ledger = Ledger(Path(directory) if directory else Path("runs") / self.file.name)
+        ledger.check_usable(self.file.name)
+        return ledger
+
+    def _decide(self, ledger: Ledger) -> Plan:
+        return decide(self.trials, ledger.records(self.trials))
+
+    def _settle(self, ledger: Ledger) -> None:
+        """All trials are there: only which of them are listed may have changed."""
+        with ledger.held():
+            self._describe(ledger)
+
+    def _describe(self, ledger: Ledger) -> None:
+        """Write what the sweep is, for `results` and for TensorBoard's HParams."""
+        from sweeps.events import write_experiment
+
+        file = self.file
+        overview = Overview(
+            file.name, file.metric, file.mode, self._definition, tuple(self.trials)
+        )
+        ledger.write_overview(overview)
+        names = dict.fromkeys(name for trial in self.trials for name in trial.config)
+        columns = {n: [t.config[n] for t in self.trials if n in t.config] for n in names}
+        metrics = with_loss(file.metric, getattr(self._resolved.module, "METRICS", ()))
+        write_experiment(ledger.trials_dir, columns, metrics)
+
+
