@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from sweeps import tables
+from sweeps.cluster import RAY_SETTINGS, environment
 from sweeps.display import progress_for
 from sweeps.errors import DirectoryError, Interrupted, SweepsError
 from sweeps.ledger import Ledger, Status
@@ -68,6 +69,9 @@ def exits(command: Callable[..., int]) -> Callable[..., None]:
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
             status = command(*args, **kwargs)
+        except Interrupted as stop:
+            err.print(str(stop), soft_wrap=True)
+            status = stop.exit_status
         except SweepsError as error:
             err.print(f"error: {error}", soft_wrap=True)
             status = error.exit_status
@@ -230,4 +234,5 @@ def _interrupted(folder: Path) -> str:
 
 def main() -> None:
     """The entry point of the command."""
-    app()
+    with environment(RAY_SETTINGS):  # some are read when ray is imported, by whomever
+        app()

@@ -7,16 +7,19 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 from sweeps.errors import ClusterError
 from sweeps.sweepfile import Resources
 
 AUTO_GPU = 0.25
 
-_RAY_SETTINGS = {
+RAY_SETTINGS = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU share sees no GPU
     "RAY_AIR_NEW_OUTPUT": "0",  # Ray Tune's own tables
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean what they mean to the caller
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU share sees no GPU
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what raylets say of dead workers; it is in the records
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # result.json, progress.csv, a second TensorBoard
@@ -55,10 +58,8 @@ def decide_share(resources: Resources, nodes: Sequence[Node]) -> Share:
         ClusterError: no node could ever run a trial.
     """
     auto = resources.gpu == "auto"
-    if auto:
-        gpu = AUTO_GPU if any(node.gpus for node in nodes) else 0.0
-    else:
-        gpu = float(resources.gpu)
+    quarter = AUTO_GPU if any(node.gpus for node in nodes) else 0.0
+    gpu = quarter if auto else float(resources.gpu)
     at_once = sum(_fit(node, resources.cpu, gpu) for node in nodes)
     if at_once == 0:
         have = "; ".join(sorted({f"{n.cpus:g} CPU and {n.gpus:g} GPU" for n in nodes})) or "nothing"
@@ -106,7 +107,8 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
 
     A Ray that the calling program has started already is used instead, and left running.
     """
-    with _environment({**_RAY_SETTINGS, **_token()}):
+    # With the token given, and the mode left to it, Ray turns authentication on and writes no file.
+    with environment({**RAY_SETTINGS, "RAY_AUTH_TOKEN": _token()}):
         import ray
 
         if ray.is_initialized():
@@ -120,7 +122,7 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
                 num_gpus=int(node.gpus),
                 include_dashboard=False,
                 log_to_driver=False,
-                logging_level="error",
+                logging_level=logging.CRITICAL,
             )
             yield [node]
         finally:
@@ -135,12 +137,12 @@ def remote_ray(address: str) -> Iterator[list[Node]]:
         ClusterError: nothing answers at the address, or it is no Ray that we can talk to.
     """
     _check_reachable(address)
-    with _environment(_RAY_SETTINGS):
+    with environment(RAY_SETTINGS):
         import ray
 
         _quiet()
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="error")
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ClusterError(f"cannot connect to Ray at {address}: {reason}") from None
@@ -173,11 +175,10 @@ def _check_reachable(address: str) -> None:
         ) from None
 
 
-def _token() -> Mapping[str, str]:
-    """A token for the processes of this Ray alone; without one Ray writes a file into HOME."""
-    if "RAY_AUTH_MODE" in os.environ:
-        return {}
-    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+@cache
+def _token() -> str:
+    """The token of all Rays that this process starts (Ray keeps the first that it reads)."""
+    return secrets.token_hex(32)
 
 
 def _quiet() -> None:
@@ -187,12 +188,18 @@ def _quiet() -> None:
 
 
 @contextmanager
-def _environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the length of a run; those the user has set win."""
+def environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the length of a run; those the user has set win.
+
+    Ray sets RAY_AUTH_MODE by itself; that is taken back too.
+    """
     added = {key: value for key, value in settings.items() if key not in os.environ}
+    mode = os.environ.get("RAY_AUTH_MODE")
     os.environ.update(added)
     try:
         yield
     finally:
         for key in added:
             os.environ.pop(key, None)
+        if mode is None:
+            os.environ.pop("RAY_AUTH_MODE", None)

@@ -3,10 +3,13 @@
 A trainable that takes ``log_dir`` writes its own; for any other, its reports become scalars and
 its configuration an HParams row here. Either way the end of a trial that failed for good is
 written here, because only the orchestrator knows that it was the last attempt.
+
+No record of the whole experiment is written: TensorBoard then finds the hyper-parameters itself,
+puts those that differ first, and lists no extra run.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,33 +54,8 @@ class EventLog:
         self._writer.add_event(Event(summary=summary, step=step, wall_time=time.time()))
 
 
-def write_experiment(
-    folder: Path, columns: Mapping[str, Iterable[Any]], metrics: Iterable[str]
-) -> None:
-    """Tell HParams which columns the sweep has; replaces what an earlier run wrote.
-
-    Args:
-        folder: TensorBoard's log directory for the sweep.
-        columns: the values of each hyper-parameter.
-        metrics: the tags to show as metrics.
-    """
-    old = list(folder.glob("events.out.tfevents.*"))
-    summary = hparams.hparams_config_pb(
-        hparams=[
-            hparams.HParam(name, hparams.Discrete(_one_type(values)))
-            for name, values in columns.items()
-        ],
-        metrics=[hparams.Metric(tag) for tag in metrics],
-    )
-    writer = EventFileWriter(str(folder), filename_suffix=".experiment")
-    writer.add_event(Event(summary=summary, step=0, wall_time=time.time()))
-    writer.close()
-    for path in old:
-        path.unlink()
-
-
 def write_failure(folder: Path) -> None:
-    """Mark a trial as failed, in an event file of its own so that a later retry can take it back."""
+    """Mark a trial as failed, in an event file of its own: a later retry can take it back."""
     writer = EventFileWriter(str(folder), filename_suffix=FAILED_SUFFIX)
     writer.add_event(
         Event(summary=session_end(api_pb2.STATUS_FAILURE), step=0, wall_time=time.time())
@@ -108,12 +86,3 @@ def session_end(status: int) -> Summary:
 def hparam_values(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration in the types HParams knows: truth values, numbers, text."""
     return {k: v if isinstance(v, bool | int | float) else str(v) for k, v in config.items()}
-
-
-def _one_type(values: Iterable[Any]) -> list[Any]:
-    """Distinct values in the one type that a column must have, in order."""
-    shown = list(dict.fromkeys(hparam_values(dict(enumerate(values))).values()))
-    if any(isinstance(value, str) for value in shown) or len({type(v) for v in shown}) > 1:
-        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in shown)
-        return sorted({float(v) if numbers else str(v) for v in shown})
-    return sorted(set(shown))

@@ -120,7 +120,9 @@ class Ledger:
             raise DirectoryError(
                 f"{self.directory} is not empty and holds no sweep; choose another with --dir"
             )
-        nearest = next(p for p in [self.directory, *self.directory.absolute().parents] if p.exists())
+        nearest = next(
+            p for p in [self.directory, *self.directory.absolute().parents] if p.exists()
+        )
         if not nearest.is_dir():
             raise DirectoryError(f"{self.directory} cannot be made: {nearest} is a file")
         if not os.access(nearest, os.W_OK | os.X_OK):

@@ -109,9 +109,10 @@ def find_problems(resolved: Resolved, trials: Sequence[Trial], metric: str) -> l
     if known is not None and metric not in known:
         problems[f"metric: {metric!r} is never reported{did_you_mean(metric, known)}"] = None
     check = getattr(resolved.module, "check", None)
-    for trial in trials if check else ():
+    for trial in trials:
         try:
-            check(trial.config)
+            if check:
+                check(trial.config)
         except ValidationError as error:
             fields = getattr(resolved.module, "TrainConfig", None)
             keys = {"": list(getattr(fields, "model_fields", ()))}

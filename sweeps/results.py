@@ -94,7 +94,7 @@ class Results(Sequence[Row]):
         return [_finite(asdict(row)) for row in self._rows]
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """One line a trial, nested values as ``config.lr``, ``metrics.loss/test``, ``best.value``."""
+        """One line a trial; nested values as ``config.lr``, ``metrics.loss/test``, and so on."""
         import pandas as pd
 
         rows = [{**asdict(row), "best": row.best or {"value": None, "epoch": None}} for row in self]
@@ -108,7 +108,7 @@ class Results(Sequence[Row]):
         frame = chosen.to_dataframe()
         if kind == "csv":
             return bytes(frame.to_csv(index=False), "utf-8")
-        for name in frame.columns[frame.dtypes == object]:  # Parquet wants one type a column
+        for name in frame.select_dtypes("object"):  # Parquet wants one type a column
             kinds = {type(value) for value in frame[name] if value is not None}
             if len(kinds) > 1 or kinds & {list, dict}:
                 frame[name] = frame[name].map(json.dumps)

@@ -14,7 +14,7 @@ from sweeps.errors import InvalidSweep, SweepsError
 from sweeps.ledger import Ledger, Overview
 from sweeps.plan import Plan, decide
 from sweeps.resolve import Resolved, find_problems, import_from, resolve
-from sweeps.results import Results, read_results, with_loss
+from sweeps.results import Results, read_results
 from sweeps.space import Trial
 from sweeps.sweepfile import SweepFile, load, validate
 
@@ -149,17 +149,8 @@ class Sweep:
             self._describe(ledger)
 
     def _describe(self, ledger: Ledger) -> None:
-        """Write what the sweep is, for `results` and for TensorBoard's HParams."""
-        from sweeps.events import write_experiment
-
+        """Write what the sweep is, and which trials it lists."""
         file = self.file
-        overview = Overview(
-            file.name, file.metric, file.mode, self._definition, tuple(self.trials)
+        ledger.write_overview(
+            Overview(file.name, file.metric, file.mode, self._definition, tuple(self.trials))
         )
-        ledger.write_overview(overview)
-        names = dict.fromkeys(name for trial in self.trials for name in trial.config)
-        columns = {n: [t.config[n] for t in self.trials if n in t.config] for n in names}
-        metrics = with_loss(file.metric, getattr(self._resolved.module, "METRICS", ()))
-        write_experiment(ledger.trials_dir, columns, metrics)
-
-

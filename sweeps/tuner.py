@@ -12,16 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle, tune
+from ray.exceptions import RayActorError
 from ray.tune.result import AUTO_RESULT_KEYS
 
 from sweeps.cluster import Share
 from sweeps.display import Progress
 from sweeps.errors import MetricMissing
 from sweeps.events import EventLog, withdraw_failure, write_failure
-from sweeps.ledger import Ledger, Record, Report, Status, append_report, rewrite_history
+from sweeps.ledger import Ledger, Report, Status, append_report, rewrite_history
 from sweeps.space import Trial
 from sweeps.sweepfile import SweepFile
 from sweeps.trainable import Job, TrialFailed, check_metric, ray_trainable, to_numbers
+
+_RAY_KEYS = {*AUTO_RESULT_KEYS, "checkpoint_dir_name", "done", "experiment_tag"}
+_RAY_KEYS |= {"should_checkpoint", "trial_id", "trial_log_path"}
+"""What Ray Tune adds to the metrics that a function reports."""
 
 
 def run_trials(
@@ -149,8 +154,11 @@ class Book:
         if isinstance(cause, TrialFailed):
             summary, trace = cause.summary, cause.trace
             self.fatal = summary if cause.fatal else self.fatal
-        else:  # the process is gone, and with it what it could have said
-            summary, trace = f"the worker process died: {_first_line(cause)}", f"{cause}\n"
+        elif isinstance(cause, RayActorError):  # gone, and with it what it could have said
+            summary = "its process died: killed, out of memory, or crashed"
+            trace = f"{cause}\n"
+        else:
+            summary, trace = _first_line(cause), f"{cause}\n"
         attempt = self.records[key].attempts
         with (self._folder(key) / "errors.log").open("a", encoding="utf-8") as file:
             file.write(f"attempt {attempt}: {summary}\n{trace}\n")
@@ -159,7 +167,7 @@ class Book:
             self._close_events(key, finished=False)
             write_failure(self._folder(key))
             self._progress.ended(self.records[key])
-        else:
+        elif not self.fatal:
             self._progress.retrying(self.records[key])
 
     def finish(self, key: str) -> None:
@@ -174,10 +182,10 @@ class Book:
 
     def _record_here(self, key: str, result: Mapping[str, Any]) -> Report | None:
         """Record what a plain Ray Tune function reported; text and the like are left out."""
-        if "training_iteration" not in result or result.keys() <= set(AUTO_RESULT_KEYS):
+        if result.keys() <= _RAY_KEYS:
             return None
-        own = {k: v for k, v in result.items() if k not in AUTO_RESULT_KEYS and k != "config"}
-        numbers = to_numbers({k: v for k, v in own.items() if _is_number(v)})
+        own = {k: v for k, v in result.items() if k not in _RAY_KEYS and _is_number(v)}
+        numbers = to_numbers(own)
         try:
             check_metric(self._metric, numbers)
         except MetricMissing as error:

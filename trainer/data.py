@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from trainer.sources import FILES, TRAIN_SIZES, locate
 
+
 @dataclass(frozen=True)
 class Split:
     """Images, uint8 (N, 1, 28, 28), and their labels, int64 (N), on one device."""
@@ -96,4 +97,3 @@ def _load_digits() -> Dataset:
     return Dataset(
         train=Split(images[:count], labels[:count]), test=Split(images[count:], labels[count:])
     )
-

@@ -1,0 +1,37 @@
+# make sweep   the main job on the embedded data: 12 trials, no download, no GPU
+# make test    the tests
+# make check   formatting, lint and types
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: sweep test check clean
+
+sweep: $(VENV)/ready
+	@$(BIN)/sweeps run quickstart
+
+test: $(VENV)/ready-to-test
+	@$(BIN)/pytest
+
+check: $(VENV)/ready-to-test
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/ready: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed, and none is on PATH;" \
+		"install it, or name it: make PYTHON=/path/to/python3.12"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "error: '$(PYTHON) -m venv' failed;" \
+		"on Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 2; }
+	@echo "installing into $(VENV) (torch is large: a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/ready-to-test: $(VENV)/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@

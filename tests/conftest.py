@@ -1,0 +1,108 @@
+"""What the tests share: real data, a real command, a real TensorBoard."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    """Poll until a condition holds, and return what it returned."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"{what}: not within {seconds:.0f} s")
+
+
+@pytest.fixture(scope="session")
+def fashion_data() -> Path:
+    """A folder that holds the official Fashion-MNIST files, or a skip that says what to do."""
+    folder = os.environ.get("SWEEPS_DATA")
+    if not folder or not (Path(folder) / "FashionMNIST" / "raw").is_dir():
+        pytest.skip("set SWEEPS_DATA to a folder that holds FashionMNIST/raw to run this test")
+    return Path(folder)
+
+
+def run_command(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run `sweeps` as a user would, in a folder of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "sweeps", *arguments],
+        cwd=cwd,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+
+class Board:
+    """A running TensorBoard, asked over HTTP."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get(self, path: str, body: Any = None) -> Any:
+        """GET a path, or POST a JSON body to it; the JSON answer."""
+        request = urllib.request.Request(f"{self.url}/data/{path}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def hparams(self) -> list[dict[str, Any]]:
+        """The rows of the HParams table."""
+        statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
+        body = {
+            "experimentName": "",
+            "allowedStatuses": statuses,
+            "colParams": [
+                {"hparam": "lr"},
+                {"metric": {"group": "", "tag": "accuracy/test"}},
+                {"metric": {"group": "", "tag": "loss/test"}},
+            ],
+            "startIndex": 0,
+            "sliceSize": 100,
+        }
+        answer = self.get("plugin/hparams/session_groups", body)
+        groups: list[dict[str, Any]] = answer["sessionGroups"]
+        return groups
+
+    def wait_for_runs(self, count: int) -> list[str]:
+        runs: list[str] = wait_until(
+            lambda: (found := self.get("runs")) and len(found) >= count and found,
+            f"TensorBoard to list {count} runs",
+        )
+        return runs
+
+
+@pytest.fixture
+def open_board() -> Iterator[Callable[[Path], Board]]:
+    """Start `sweeps board` on a sweep's directory; it ends with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def open_(directory: Path) -> Board:
+        command = [sys.executable, "-m", "sweeps", "board", str(directory), "--port", "0"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+                return Board(found[0])
+        pytest.fail("TensorBoard ended before it named its address")
+
+    yield open_
+    for process in started:
+        process.terminate()
+        process.communicate()
