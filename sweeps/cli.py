@@ -4,7 +4,7 @@ Exit status: 0 every trial finished; 1 some trial failed for good; 2 bad input, 
 130 interrupted, the same command goes on.
 """
 
-import subprocess
+import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -193,12 +193,7 @@ def board(
     ledger.overview()
     command = [sys.executable, "-m", "tensorboard.main", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--logdir", str(ledger.trials_dir)]
-    with subprocess.Popen(command) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.terminate()
-            return 0
+    os.execv(command[0], command)  # from here on this process is TensorBoard  # noqa: S606
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,163 @@
+"""The quickstart's twelve trials as a real TensorBoard, and a real browser, show them."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.conftest import Board, run_command
+
+BROWSER = shutil.which("chromium")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
+    " --disable-background-networking --disable-component-update --disable-sync"
+)
+LAYERS = ("conv1", "conv2", "fc1", "fc2", "out")
+OpenBoard = Callable[[Path], Board]
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a finished quickstart."""
+    folder = tmp_path_factory.mktemp("board")
+    done = run_command("run", "quickstart", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "12 trials: 12 finished" in done.stdout
+    return folder / "runs/quickstart"
+
+
+@pytest.fixture(scope="module")
+def trials(quickstart: Path) -> dict[str, dict[str, Any]]:
+    """The results by the trial's name in TensorBoard."""
+    shown = run_command("results", str(quickstart), "--format", "json", cwd=quickstart)
+    return {row["path"].removeprefix("trials/"): row for row in json.loads(shown.stdout)}
+
+
+def test_there_is_one_event_file_per_trial(quickstart: Path) -> None:
+    folders = list((quickstart / "trials").iterdir())
+    assert len(folders) == 12
+    assert all(len(list(f.glob("events.out.tfevents.*"))) == 1 for f in folders)
+
+
+def test_every_run_is_a_trial_and_can_be_chosen_by_its_values(
+    quickstart: Path, trials: dict[str, Any], open_board: OpenBoard
+) -> None:
+    runs = open_board(quickstart).wait_for_runs(12)
+    assert set(runs) == set(trials)
+    chosen = [run for run in runs if re.search("lr=0.01,.*shuffle=true", run)]
+    assert len(chosen) == 3
+    assert all(trials[run]["id"] in run for run in runs)
+
+
+def test_every_trial_has_its_scalars_histograms_images_and_graph(
+    quickstart: Path, trials: dict[str, Any], open_board: OpenBoard
+) -> None:
+    board = open_board(quickstart)
+    board.wait_for_runs(12)
+    scalars = board.get("plugin/scalars/tags")
+    histograms = board.get("plugin/histograms/tags")
+    images = board.get("plugin/images/tags")
+    graphs = board.get("plugin/graphs/info")
+    parameters = {f"{layer}.{kind}" for layer in LAYERS for kind in ("weight", "bias")}
+    for name, row in trials.items():
+        assert set(scalars[name]) == set(row["metrics"])
+        expected = {f"{group}/{p}" for group in ("weights", "gradients") for p in parameters}
+        assert set(histograms[name]) == expected
+        assert set(images[name]) == {"images"}
+        assert graphs[name]["run_graph"]
+        series = board.get(f"plugin/scalars/scalars?tag=accuracy/test&run={name}")
+        assert [step for _, step, _ in series] == [0, 1, 2, 3, 4]
+        assert series[-1][2] == pytest.approx(row["metrics"]["accuracy/test"])
+
+
+def test_hparams_has_one_row_a_trial_with_true_types_metrics_and_status(
+    quickstart: Path, trials: dict[str, Any], open_board: OpenBoard
+) -> None:
+    board = open_board(quickstart)
+    board.wait_for_runs(12)
+    rows = {row["name"]: row for row in board.hparams()}
+    assert set(rows) == set(trials)
+    for name, row in rows.items():
+        config = trials[name]["config"]
+        assert row["hparams"] == config
+        assert row["hparams"]["shuffle"] is config["shuffle"]
+        metrics = {m["name"]["tag"]: m["value"] for m in row["metricValues"]}
+        for tag in ("accuracy/test", "loss/test"):
+            assert metrics[tag] == pytest.approx(trials[name]["metrics"][tag])
+        [session] = row["sessions"]
+        assert session["status"] == "STATUS_SUCCESS"
+    columns = board.get("plugin/hparams/experiment", {"experimentName": ""})["hparamInfos"]
+    kinds = {column["name"]: column["type"] for column in columns}
+    assert kinds["shuffle"] == "DATA_TYPE_BOOL"
+    assert kinds["lr"] == kinds["batch_size"] == "DATA_TYPE_FLOAT64"
+    differing = {column["name"] for column in columns if column["differs"]}
+    assert differing == {"lr", "batch_size", "shuffle"}
+
+
+def test_a_trial_that_failed_for_good_is_a_failure_and_after_a_good_retry_a_success(
+    tmp_path: Path, open_board: OpenBoard
+) -> None:
+    module = tmp_path / "unlucky.py"
+    module.write_text(
+        "def train(config, *, report):\n"
+        "    report({'accuracy/test': config['lr']})\n"
+        "    if config['lr'] == 0.2: raise ValueError('cannot go on')\n"
+    )
+    (tmp_path / "sweep.yaml").write_text(
+        "{name: mine, train: 'unlucky:train', metric: accuracy/test, mode: max,"
+        " max_failures: 1, parameters: {lr: [0.1, 0.2]}}\n"
+    )
+    assert run_command("run", "sweep.yaml", cwd=tmp_path).returncode == 1
+    assert _statuses(open_board(tmp_path / "runs/mine")) == {
+        0.1: "STATUS_SUCCESS",
+        0.2: "STATUS_FAILURE",
+    }
+    module.write_text(module.read_text().replace("== 0.2", "== 0.3"))
+    assert run_command("run", "sweep.yaml", cwd=tmp_path).returncode == 0
+    assert _statuses(open_board(tmp_path / "runs/mine")) == {
+        0.1: "STATUS_SUCCESS",
+        0.2: "STATUS_SUCCESS",
+    }
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt install chromium")
+def test_a_browser_shows_twelve_rows_with_metrics_and_every_tab(
+    quickstart: Path, open_board: OpenBoard
+) -> None:
+    board = open_board(quickstart)
+    board.wait_for_runs(12)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS.split())
+        page = browser.new_page(viewport={"width": 1800, "height": 1000})
+        page.set_default_timeout(30_000)
+        _see_hparams(page, board)
+        _see(page, board, "scalars", "tf-line-chart-data-loader svg .lines, vz-line-chart2")
+        _see(page, board, "images", "tf-image-loader img")
+        _see(page, board, "graphs", "g.nodes text:has-text('CNN')")
+        _see(page, board, "histograms", "vz-histogram-timeseries svg path")
+        browser.close()
+
+
+def _see_hparams(page: Page, board: Board) -> None:
+    page.goto(f"{board.url}/#hparams")
+    table = page.locator("tf-hparams-table-view")
+    numbers = table.get_by_text(re.compile(r"^\s*0\.\d{5}\s*$"))
+    numbers.first.wait_for()
+    assert table.get_by_text(re.compile("^lr=")).count() == 12
+    # accuracy/test and accuracy/train of every trial; other columns have fewer digits
+    assert numbers.count() >= 24
+
+
+def _see(page: Page, board: Board, tab: str, content: str) -> None:
+    page.goto(f"{board.url}/#{tab}")
+    page.locator(content).first.wait_for()
+
+
+def _statuses(board: Board) -> dict[float, str]:
+    board.wait_for_runs(2)
+    return {row["hparams"]["lr"]: row["sessions"][0]["status"] for row in board.hparams()}

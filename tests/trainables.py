@@ -1,0 +1,74 @@
+"""Training functions for tests, imported by Ray's workers from the folder that holds this file."""
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from sweeps import Report
+
+
+def steady(config: Mapping[str, Any], *, report: Report) -> None:
+    """Reports; leaves TensorBoard and everything else to the sweep."""
+    print("hello from", config["lr"])
+    for epoch in range(config.get("epochs", 3)):
+        report({"loss": config["lr"] / (epoch + 1)})
+
+
+def plain(config: dict[str, Any]) -> None:
+    """A plain Ray Tune function, as Ray's documentation teaches it."""
+    for epoch in range(3):
+        tune.report({"loss": config["lr"] / (epoch + 1), "note": "text is no metric"})
+
+
+def fails_at_two(config: Mapping[str, Any], *, report: Report, resume_from: Path | None) -> None:
+    """Fails after two epochs for lr 0.2, always; goes on from its checkpoint."""
+    begin = int(resume_from.read_text()) if resume_from else 0
+    saved = Path(os.environ["SCRATCH"]) / f"{config['lr']}.txt"
+    for epoch in range(begin, 4):
+        if config["lr"] == 0.2 and epoch == 2:
+            raise ValueError("cannot go on")
+        saved.write_text(str(epoch + 1))
+        report({"loss": config["lr"] / (epoch + 1)}, checkpoint=saved)
+
+
+def killed_once(config: Mapping[str, Any], *, report: Report, resume_from: Path | None) -> None:
+    """Its process is killed after the first epoch, the first time."""
+    saved = Path(os.environ["SCRATCH"]) / f"{config['lr']}.txt"
+    for epoch in range(1 if resume_from else 0, 3):
+        saved.write_text(str(epoch))
+        report({"loss": float(epoch)}, checkpoint=saved)
+        if resume_from is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def misnamed(config: Mapping[str, Any], *, report: Report) -> None:
+    """Never reports `loss`."""
+    report({"los": config["lr"]})
+
+
+def silent(config: Mapping[str, Any], *, report: Report) -> None:
+    """Reports nothing at all."""
+
+
+def threads(config: Mapping[str, Any], *, report: Report) -> None:
+    """Tells how many threads torch uses."""
+    report({"loss": torch.get_num_threads(), "gpus": len(_visible_gpus())})
+
+
+def endless(config: Mapping[str, Any], *, report: Report) -> None:
+    """Reports until it is stopped."""
+    epoch = 0
+    while True:
+        epoch += 1
+        report({"loss": 1.0 / epoch})
+        time.sleep(0.05)
+
+
+def _visible_gpus() -> list[str]:
+    return [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
