@@ -8,8 +8,12 @@ SweepsError                 its message is ready to be shown; the command exits 
 └── Interrupted             the sweep was stopped before its end and can be continued (130)
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
+
+_MOST_LINES = 30
 
 
 class SweepsError(Exception):
@@ -19,15 +23,17 @@ class SweepsError(Exception):
 
 
 class InvalidSweep(SweepsError):
-    """One or more rules are broken; all of them are listed.
+    """One or more rules are broken; all of them are listed, or the first thirty and how many more.
 
     Attributes:
-        problems: one line each, starting with the dotted path of the value.
+        problems: all of them, one line each, starting with the dotted path of the value.
     """
 
     def __init__(self, source: str, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        lines = (f"  {line}" for problem in problems for line in problem.splitlines())
+        shown, more = problems[:_MOST_LINES], len(problems) - _MOST_LINES
+        lines = [f"  {line}" for problem in shown for line in problem.splitlines()]
+        lines += [f"  ... and {more} more"] if more > 0 else []
         super().__init__(f"{source} is not a valid sweep:\n" + "\n".join(lines))
 
 
@@ -49,10 +55,19 @@ class Interrupted(SweepsError):
     exit_status = 130
 
 
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for the nearest valid name, or nothing if none is near."""
+    near = get_close_matches(name, sorted(valid), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` for the nearest valid name, or all of them if none is near."""
+    """The nearest valid name as a question, or all of them if none is near."""
     valid = sorted(valid)
-    near = get_close_matches(name, valid, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; valid are {', '.join(valid)}" if valid else ""
+    return nearest(name, valid) or (f"; valid are {', '.join(valid)}" if valid else "")
+
+
+def shown(value: Any) -> str:
+    """A value as a sweep file has it, cut to what a line can hold."""
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

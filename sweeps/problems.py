@@ -1,11 +1,12 @@
 """Pydantic's findings as lines for a person: where, the rule, the value received."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sweeps.errors import did_you_mean
+from sweeps.errors import did_you_mean, nearest, shown
 
 _WANTED = {
     "bool_type": "must be true or false",
@@ -14,9 +15,11 @@ _WANTED = {
     "float_type": "must be a number",
     "int_from_float": "must be a whole number",
     "int_type": "must be a whole number",
+    "invalid_key": "a key must be text",
     "model_type": "must be a mapping",
     "string_type": "must be text",
 }
+_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
 
 
 def describe(
@@ -45,7 +48,7 @@ def model_keys(model: type[BaseModel], path: str = "") -> dict[str, list[str]]:
 def _line(finding: dict[str, Any], prefix: str, keys: Mapping[str, Iterable[str]]) -> str:
     location = [str(part) for part in finding["loc"]]
     path = prefix + ".".join(location)
-    received = _short(finding["input"])
+    received = shown(finding["input"])
     match finding["type"]:
         case "extra_forbidden":
             siblings = keys.get(".".join(location[:-1]), ())
@@ -55,22 +58,31 @@ def _line(finding: dict[str, Any], prefix: str, keys: Mapping[str, Iterable[str]
         case "value_error":
             return f"{path}: {finding['ctx']['error']}"
         case "literal_error":
-            near = ""
-            if isinstance(finding["input"], str):
-                near = did_you_mean(finding["input"], _choices(finding["ctx"]["expected"]))
-                near = near if "did you mean" in near else ""
-            return f"{path}: must be {finding['ctx']['expected']}, got {received}{near}"
+            expected = finding["ctx"]["expected"]
+            near = nearest(str(finding["input"]), _choices(expected))
+            return f"{path}: must be {expected}, got {received}{near}"
         case kind if kind in _WANTED:
-            return f"{path}: {_WANTED[kind]}, got {received}"
+            return f"{path}: {_WANTED[kind]}, got {received}{_quotes(kind, finding['input'])}"
         case _:
-            rule = finding["msg"].replace("Input should be", "must be")
-            return f"{path}: {rule}, got {received}"
+            return f"{path}: {_rule(finding['msg'])}, got {received}"
 
 
 def _choices(expected: str) -> list[str]:
     return [part.strip(" '") for part in expected.replace(" or ", ",").split(",")]
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _quotes(kind: str, value: Any) -> str:
+    """What to do about a number where text is wanted, or the other way round."""
+    if kind == "string_type" and isinstance(value, int | float):
+        return "; write it in quotes"
+    if kind in ("float_type", "int_type") and _NUMBER.fullmatch(str(value)):
+        return "; write it without quotes"
+    return ""
+
+
+def _rule(message: str) -> str:
+    """Pydantic's sentence as a rule: ``Input should be greater than or equal to 1``."""
+    rule = re.sub(r"^\w+ should", "must", message)
+    return rule.replace("greater than or equal to", "at least").replace(
+        "less than or equal to", "at most"
+    )

@@ -108,9 +108,9 @@ class Results(Sequence[Row]):
         frame = chosen.to_dataframe()
         if kind == "csv":
             return bytes(frame.to_csv(index=False), "utf-8")
-        for name in frame.select_dtypes("object"):  # Parquet wants one type a column
-            kinds = {type(value) for value in frame[name] if value is not None}
-            if len(kinds) > 1 or kinds & {list, dict}:
+        for name in frame:  # Parquet wants one type a column
+            kinds = {type(value) for value in frame[name].dropna()}
+            if frame[name].dtype == object and (len(kinds) > 1 or kinds & {list, dict}):
                 frame[name] = frame[name].map(json.dumps)
         return frame.to_parquet(index=False)
 

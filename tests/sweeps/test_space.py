@@ -1,0 +1,92 @@
+"""The search space: which trials a file stands for, and what makes them the same."""
+
+import pytest
+
+from sweeps.space import Trial, expand, parse_parameter
+
+
+def trials(parameters: dict[str, object], samples: int = 1, seeds: int = 1) -> list[Trial]:
+    parsed = {name: parse_parameter(value) for name, value in parameters.items()}
+    return expand(parsed, train="module:function", samples=samples, seeds=seeds)
+
+
+def test_a_grid_is_the_product_of_its_axes_the_last_changing_fastest() -> None:
+    found = trials({"a": [1, 2], "fixed": "x", "b": [True, False]})
+    assert [(t.config["a"], t.config["b"]) for t in found] == [
+        (1, True),
+        (1, False),
+        (2, True),
+        (2, False),
+    ]
+    assert all(t.config["fixed"] == "x" and t.seed == 0 for t in found)
+
+
+def test_a_trials_name_carries_its_swept_values_and_its_id() -> None:
+    [first, _] = trials({"lr": [0.01, 1e-5], "shuffle": True, "batch_size": 32})
+    assert first.name == f"lr=0.01,{first.id}"
+    assert trials({"lr": 0.1})[0].name == trials({"lr": 0.1})[0].id
+
+
+def test_no_value_can_lead_a_name_out_of_the_directory() -> None:
+    [trial, _] = trials({"path": ["../../etc", "/abs" * 100]})
+    assert "/" not in trial.name
+    assert all(len(t.name) < 200 for t in trials({"path": ["../../etc", "/abs" * 100]}))
+
+
+def test_identity_depends_on_function_configuration_and_seed_and_nothing_else() -> None:
+    [one] = trials({"a": 1, "b": 2})
+    assert [t.id for t in trials({"b": 2, "a": 1})] == [one.id]
+    assert [t.id for t in trials({"a": 1.0, "b": 2})] == [one.id]
+    assert one.id in {t.id for t in trials({"a": [0, 1], "b": [2, 3]}, seeds=3)}
+    assert trials({"a": 1, "b": 3})[0].id != one.id
+    other = expand({}, train="module:other", samples=1, seeds=1)
+    assert other[0].id != expand({}, train="module:function", samples=1, seeds=1)[0].id
+
+
+def test_true_and_one_are_different_values() -> None:
+    assert trials({"a": True})[0].id != trials({"a": 1})[0].id
+
+
+def test_every_configuration_runs_once_per_seed() -> None:
+    found = trials({"a": [1, 2]}, seeds=3)
+    assert [(t.config["a"], t.seed) for t in found] == [(a, s) for a in (1, 2) for s in range(3)]
+    assert len({t.id for t in found}) == 6
+
+
+def test_a_swept_seed_is_kept() -> None:
+    assert [t.seed for t in trials({"seed": [7, 8]})] == [7, 8]
+
+
+def test_draws_are_the_same_each_time_and_survive_more_samples_and_other_axes() -> None:
+    space = {"wd": {"log_uniform": [1e-6, 1e-2]}}
+    three = [t.config["wd"] for t in trials(space, samples=3)]
+    assert three == [t.config["wd"] for t in trials(space, samples=5)][:3]
+    assert len(set(three)) == 3
+    assert {t.config["wd"] for t in trials({**space, "a": [1, 2]}, samples=3)} == set(three)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "low", "high"),
+    [
+        ({"uniform": [-1, 1]}, -1, 1),
+        ({"log_uniform": [1e-6, 1e-2]}, 1e-6, 1e-2),
+    ],
+)
+def test_draws_lie_within_their_bounds(
+    distribution: dict[str, list[float]], low: float, high: float
+) -> None:
+    drawn = [t.config["x"] for t in trials({"x": distribution}, samples=200)]
+    assert all(low <= value <= high for value in drawn)
+    middle = (low * high) ** 0.5 if "log_uniform" in distribution else (low + high) / 2
+    below = sum(value < middle for value in drawn)
+    assert 40 < below < 160
+
+
+def test_whole_numbers_are_drawn_from_both_ends_included() -> None:
+    drawn = trials({"x": {"int_uniform": [1, 3]}}, samples=50)
+    assert sorted(t.config["x"] for t in drawn) == [1, 2, 3]
+
+
+def test_equal_configurations_run_once() -> None:
+    drawn = trials({"x": {"choice": ["a", "b"]}}, samples=50)
+    assert sorted(t.config["x"] for t in drawn) == ["a", "b"]
