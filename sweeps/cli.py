@@ -32,8 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console(highlight=False, markup=False)
-err = Console(highlight=False, markup=False, stderr=True)
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
 File = Annotated[
     str, typer.Argument(metavar="FILE", help="a sweep file, or quickstart or fashion-mnist")
@@ -100,7 +100,8 @@ def run(
 
     def announce(outlook: Outlook) -> None:
         announced.append(outlook)
-        out.print(f"{sweep.file.name}  {outlook.plan}; {outlook.share}", soft_wrap=True)
+        how = f"{outlook.share}; {tables.arrays_line(outlook)}"
+        out.print(f"{sweep.file.name}  {outlook.plan}\n{how}", soft_wrap=True)
 
     try:
         results = sweep.run(
@@ -130,9 +131,9 @@ def plan(
 ) -> int:
     """Show what `sweeps run` would do on this machine; run nothing, write nothing."""
     outlook = Sweep.from_yaml(file, overrides or ()).plan(directory, cpus=cpus, gpus=gpus)
-    tables.print_table(out, tables.plan_table(outlook.plan))
+    tables.print_table(out, tables.plan_table(outlook.plan, outlook.arrays))
     out.print(f"\n{outlook.plan}, in {outlook.directory}", soft_wrap=True)
-    out.print(f"{outlook.share}", soft_wrap=True)
+    out.print(f"{outlook.share}; {tables.arrays_line(outlook)}", soft_wrap=True)
     return 0
 
 
@@ -178,7 +179,10 @@ def show_results(
     try:
         output.write_bytes(content)
     except OSError as error:
-        raise SweepsError(f"{output} cannot be written: {error.strerror}") from None
+        raise SweepsError(
+            f"--output {output} cannot be written: {error.strerror}; name a file in a folder"
+            " that exists"
+        ) from None
     return 0
 
 

@@ -31,8 +31,8 @@ class InvalidSweep(SweepsError):
 
     def __init__(self, source: str, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        shown, more = problems[:_MOST_LINES], len(problems) - _MOST_LINES
-        lines = [f"  {line}" for problem in shown for line in problem.splitlines()]
+        listed, more = problems[:_MOST_LINES], len(problems) - _MOST_LINES
+        lines = [f"  {line}" for problem in listed for line in problem.splitlines()]
         lines += [f"  ... and {more} more"] if more > 0 else []
         super().__init__(f"{source} is not a valid sweep:\n" + "\n".join(lines))
 

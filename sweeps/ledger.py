@@ -22,11 +22,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from sweeps.errors import DirectoryError
+from sweeps.errors import DirectoryError, nearest
 from sweeps.space import Trial
 
 FORMAT = 1
@@ -98,35 +99,39 @@ class Ledger:
 
     def overview(self) -> Overview:
         """The sweep in this directory; raises :class:`DirectoryError` if there is none."""
-        data = self._read_sweep()
-        if data is None:
+        found = self._read_sweep()
+        if found is None:
+            folders = (self.directory.parent, Path("runs"))
+            sweeps = {str(file.parent) for f in folders for file in f.glob("*/sweep.json")}
             raise DirectoryError(
-                f"{self.directory} holds no sweep (it has no sweep.json);"
-                " give the directory that `sweeps run` named"
+                f"{self.directory} holds no sweep: there is no {self._sweep_file}"
+                + (nearest(str(self.directory), sweeps) or "; give a directory of `sweeps run`")
             )
-        trials = tuple(Trial(t["id"], t["config"], t["name"]) for t in data["trials"])
-        return Overview(data["name"], data["metric"], data["mode"], data["sweep"], trials)
+        return found
 
     def check_usable(self, name: str) -> None:
-        """Refuse a directory that a sweep of this name must not write to; writes nothing."""
+        """Refuse a directory that a sweep of this name must not write to; leaves no trace."""
         found = self._read_sweep()
-        if found is not None:
-            if found["name"] != name:
-                raise DirectoryError(
-                    f"{self.directory} belongs to the sweep {found['name']!r}, not {name!r};"
-                    " choose another with --dir"
-                )
-        elif self.directory.is_dir() and {p.name for p in self.directory.iterdir()} - _OWN_NAMES:
+        if found is not None and found.name != name:
             raise DirectoryError(
-                f"{self.directory} is not empty and holds no sweep; choose another with --dir"
+                f"{self.directory} belongs to the sweep {found.name!r}, not {name!r};"
+                " choose another directory with --dir"
             )
-        nearest = next(
-            p for p in [self.directory, *self.directory.absolute().parents] if p.exists()
-        )
-        if not nearest.is_dir():
-            raise DirectoryError(f"{self.directory} cannot be made: {nearest} is a file")
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            raise DirectoryError(f"{self.directory} cannot be written: no permission in {nearest}")
+        above = self.directory.absolute().parents
+        there = next(path for path in (self.directory, *above) if path.exists())
+        try:
+            TemporaryFile(dir=there).close()  # even root cannot write everywhere
+            names = {path.name for path in there.iterdir()} if there is self.directory else set()
+        except OSError as error:
+            raise DirectoryError(
+                f"{self.directory} cannot be written ({there.absolute()}: {error.strerror});"
+                " choose another directory with --dir"
+            ) from None
+        if found is None and names - _OWN_NAMES:
+            raise DirectoryError(
+                f"{self.directory} is not empty and holds no sweep;"
+                " choose another directory with --dir"
+            )
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -222,17 +227,30 @@ class Ledger:
         }
         _land(folder / "trial.json", data)
 
-    def _read_sweep(self) -> dict[str, Any] | None:
+    def _read_sweep(self) -> Overview | None:
         data = _read_json(self._sweep_file)
-        if data is not None and data.get("format") != FORMAT:
+        if data is None:
+            return None
+        if data.get("format") != FORMAT:
             raise DirectoryError(
-                f"{self._sweep_file} has format {data.get('format')!r}, this version reads {FORMAT}"
+                f"{self._sweep_file} must have format {FORMAT}, got {data.get('format')!r};"
+                " use the version of Sweepboard that wrote it"
             )
-        return data
+        try:
+            trials = tuple(Trial(t["id"], t["config"], t["name"]) for t in data["trials"])
+            return Overview(data["name"], data["metric"], data["mode"], data["sweep"], trials)
+        except (KeyError, TypeError):
+            raise _damaged(self._sweep_file, "not the record of a sweep") from None
 
     def _holder(self) -> str:
         holder = _read_json(self.directory / "holder.json")
         return f"process {holder['pid']} on {holder['host']}" if holder else "starting or ending"
+
+
+def status_of(folder: Path) -> Status:
+    """The status in a trial's ``trial.json``."""
+    data = _read_json(folder / "trial.json") or {}
+    return Status(data.get("status", Status.PENDING))
 
 
 def read_history(folder: Path) -> list[Report]:
@@ -308,12 +326,20 @@ def _remove(path: Path) -> None:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
-        raise DirectoryError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise DirectoryError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise _damaged(path, f"not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise _damaged(path, "not a JSON object")
     return data
+
+
+def _damaged(path: Path, what: str) -> DirectoryError:
+    return DirectoryError(f"{path} is damaged ({what}); delete it and run the sweep again")
 
 
 def _land(path: Path, data: Any) -> None:

@@ -75,7 +75,7 @@ def _quotes(kind: str, value: Any) -> str:
     """What to do about a number where text is wanted, or the other way round."""
     if kind == "string_type" and isinstance(value, int | float):
         return "; write it in quotes"
-    if kind in ("float_type", "int_type") and _NUMBER.fullmatch(str(value)):
+    if kind in ("float_type", "int_type") and isinstance(value, str) and _NUMBER.fullmatch(value):
         return "; write it without quotes"
     return ""
 

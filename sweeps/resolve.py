@@ -13,6 +13,7 @@ raises if it cannot, ``METRICS`` lists what will be reported.
 import importlib
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +23,11 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from sweeps.errors import SweepsError, did_you_mean
+from sweeps.errors import SweepsError, did_you_mean, nearest
 from sweeps.problems import describe
 from sweeps.space import Trial
+
+_FAILURES = (Exception, SystemExit)  # of the user's code; sys.exit() must not end ours
 
 
 class Report(Protocol):
@@ -67,6 +70,13 @@ class Resolved:
         """Whether it writes its own TensorBoard events."""
         return "log_dir" in self.accepts
 
+    @property
+    def fuse_key(self) -> Callable[[Trial], str] | None:
+        """What trials must agree in to train as one array; ``None`` if there is no such form."""
+        key = getattr(self.module, "fuse_key", None)
+        fuses = key and hasattr(self.module, "train_many") and self.logs
+        return (lambda trial: str(key(trial.config))) if key and fuses else None
+
     def prepare(self, configs: Iterable[Mapping[str, Any]]) -> None:
         """Get the data ready; raises :class:`SweepsError` with the reason if that fails."""
         prepare = getattr(self.module, "prepare", None)
@@ -74,8 +84,8 @@ class Resolved:
             return
         try:
             prepare(list(configs))
-        except Exception as error:
-            raise SweepsError(str(error) or repr(error)) from error
+        except _FAILURES as error:
+            raise SweepsError(_reason(error, f"{self.module.__name__}.prepare")) from error
 
 
 def resolve(train: str) -> Resolved:
@@ -84,22 +94,38 @@ def resolve(train: str) -> Resolved:
     module = _import(module_name, train)
     function = getattr(module, function_name, None)
     if function is None:
-        names = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
+        names = [n for n, v in inspect.getmembers(module, inspect.isfunction) if _own(v, module)]
         raise SweepsError(
             f"train: module {module_name!r} has no {function_name!r}"
             f"{did_you_mean(function_name, names)}"
         )
     if not callable(function):
-        raise SweepsError(f"train: {train} must be a function, it is {type(function).__name__}")
+        kind = type(function).__name__
+        raise SweepsError(f"train: {train} must be a function, got a value of type {kind}")
     try:
-        parameters = inspect.signature(function).parameters.values()
+        signature = inspect.signature(function)
+        accepts = _accepted(signature)
+        signature.bind({}, **dict.fromkeys(accepts))
     except (TypeError, ValueError) as error:
-        raise SweepsError(f"train: {train} must be a function of a config: {error}") from None
-    optional = {"report", "log_dir", "resume_from"}
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return Resolved(function, module, frozenset(optional))
-    accepts = {p.name for p in parameters} & optional
-    return Resolved(function, module, frozenset(accepts))
+        raise SweepsError(
+            f"train: {train} must be callable as train(config), and may take report, log_dir and"
+            f" resume_from by name: {error}"
+        ) from None
+    return Resolved(function, module, accepts)
+
+
+def _own(function: Callable[..., Any], module: ModuleType) -> bool:
+    """Whether it may be meant: public, and from the module's package."""
+    package = module.__name__.partition(".")[0]
+    return function.__module__.partition(".")[0] == package and function.__name__[0] != "_"
+
+
+def _accepted(signature: inspect.Signature) -> frozenset[str]:
+    """Which of the optional arguments a function takes by name."""
+    optional = frozenset({"report", "log_dir", "resume_from"})
+    if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        return optional
+    return optional & signature.parameters.keys()
 
 
 def find_problems(resolved: Resolved, trials: Sequence[Trial], metric: str) -> list[str]:
@@ -117,8 +143,9 @@ def find_problems(resolved: Resolved, trials: Sequence[Trial], metric: str) -> l
             fields = getattr(resolved.module, "TrainConfig", None)
             keys = {"": list(getattr(fields, "model_fields", ()))}
             problems |= dict.fromkeys(describe(error, "parameters.", keys))
-        except Exception as error:
-            problems[f"parameters: {error}"] = None
+        except _FAILURES as error:
+            what = f"{resolved.module.__name__}.check"
+            problems[f"parameters: {_reason(error, what)}"] = None
     return list(problems)
 
 
@@ -127,20 +154,38 @@ def _import(name: str, train: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            here = Path.cwd()
+            near = nearest(name, [path.stem for path in here.glob("*.py")])
             raise SweepsError(
                 f"train: no module {error.name!r} for {train!r}; it must be installed, or lie in"
-                f" the current directory ({Path.cwd()})"
+                f" the current directory ({here}){near}"
             ) from None
-        raise SweepsError(_import_failure(name, error)) from None
-    except Exception as error:
-        raise SweepsError(_import_failure(name, error)) from None
+        raise SweepsError(f"train: {_failure(f'importing {name!r}', error)}") from None
+    except _FAILURES as error:
+        raise SweepsError(f"train: {_failure(f'importing {name!r}', error)}") from None
 
 
-def _import_failure(name: str, error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "importlib" not in f.filename and f.filename != __file__]
-    place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return f"train: importing {name!r} failed: {type(error).__name__}: {error}{place}"
+def _reason(error: BaseException, what: str) -> str:
+    """What an error says if it was raised to be read, else what failed and where."""
+    meant = isinstance(error, ValueError) or type(error).__module__ != "builtins"
+    return str(error) if meant and str(error) else _failure(what, error)
+
+
+def _failure(what: str, error: BaseException) -> str:
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    named = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return f"{what} failed{_place(error)}: {named}"
+
+
+def _place(error: BaseException) -> str:
+    """Where the user's code failed: the innermost line outside of all libraries."""
+    if isinstance(error, SyntaxError):
+        return f" in {error.filename}, line {error.lineno}" if error.filename else ""
+    libraries = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib"))
+    trace = traceback.extract_tb(error.__traceback__)
+    frames = [f for f in trace if "importlib" not in f.filename and f.filename != __file__]
+    own = [f for f in frames if not f.filename.startswith(libraries)] or frames
+    return f" in {own[-1].filename}, line {own[-1].lineno}" if own else ""
 
 
 def import_from(folders: Iterable[str]) -> None:

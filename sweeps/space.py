@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.errors import did_you_mean
+from sweeps.errors import nearest, shown
 
 MAX_TRIALS = 100_000
 _LABEL_LENGTH = 150
@@ -158,13 +158,14 @@ def _canonical(value: Any) -> Any:
 
 def _parse_distribution(value: dict[Any, Any]) -> Distribution:
     if len(value) != 1:
-        raise ValueError(f"a distribution has one key, one of {', '.join(KINDS)}; got {value!r}")
+        raise ValueError(f"a distribution has one key, {_one_of(KINDS)}; got {shown(value)}")
     [(kind, arguments)] = value.items()
     if kind not in KINDS:
-        raise ValueError(f"unknown distribution {kind!r}{did_you_mean(str(kind), KINDS)}")
+        near = nearest(str(kind), KINDS)
+        raise ValueError(f"a distribution must be {_one_of(KINDS)}; got {shown(kind)}{near}")
     if kind == "choice":
         if not isinstance(arguments, list):
-            raise ValueError(f"choice needs a list of values, got {arguments!r}")
+            raise ValueError(f"choice needs a list of values, got {shown(arguments)}")
         return Distribution(kind, _distinct(arguments, "choice"))
     return Distribution(kind, _bounds(kind, arguments))
 
@@ -177,12 +178,12 @@ def _bounds(kind: str, arguments: Any) -> tuple[Any, Any]:
         and all(isinstance(a, numbers) and not isinstance(a, bool) for a in arguments)
         and all(math.isfinite(a) for a in arguments)
     ):
-        raise ValueError(f"{kind} needs two finite {wanted} [low, high], got {arguments!r}")
+        raise ValueError(f"{kind} needs two finite {wanted} [low, high], got {shown(arguments)}")
     low, high = arguments
     if not low < high:
-        raise ValueError(f"need low < high, got low={low}, high={high}")
+        raise ValueError(f"{kind} needs low < high in [low, high], got {arguments}")
     if kind == "log_uniform" and low <= 0:
-        raise ValueError(f"log_uniform needs low > 0, got low={low}")
+        raise ValueError(f"log_uniform needs low > 0 in [low, high], got {arguments}")
     return low, high
 
 
@@ -193,7 +194,7 @@ def _distinct(values: list[Any], what: str) -> tuple[Any, ...]:
     for value in values:
         key = json.dumps(_canonical(_plain(value)))
         if key in seen:
-            raise ValueError(f"{what} needs distinct values, got {value!r} twice in {values!r}")
+            raise ValueError(f"{what} needs distinct values, got {shown(value)} twice")
         seen.append(key)
     return tuple(values)
 
@@ -208,4 +209,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise ValueError(f"must be a number, text, true, false or null, got {value!r}")
+    raise ValueError(f"must be a number, text, true, false or null, got {shown(value)}")
+
+
+def _one_of(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"

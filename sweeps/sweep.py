@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sweeps import cluster
+from sweeps.arrays import Array, form_arrays
 from sweeps.cluster import Node, Share
 from sweeps.display import Progress, Silent
 from sweeps.errors import InvalidSweep, SweepsError
@@ -25,6 +26,8 @@ class Outlook:
 
     plan: Plan
     share: Share
+    arrays: Sequence[Array]
+    why_alone: str | None
     directory: Path
 
 
@@ -70,7 +73,7 @@ class Sweep:
         """What :meth:`run` would do on this machine; writes nothing and starts nothing."""
         ledger = self._ledger(directory)
         share = cluster.decide_share(self.file.resources, [cluster.this_machine(cpus, gpus)])
-        return Outlook(self._decide(ledger), share, ledger.directory)
+        return self._look_ahead(self._decide(ledger), share, ledger)
 
     def run(
         self,
@@ -104,10 +107,10 @@ class Sweep:
         with self._ray(address, cpus, gpus, plan) as nodes:
             share = cluster.decide_share(self.file.resources, nodes)
             with ledger.held():
-                plan = self._decide(ledger)
-                announce(Outlook(plan, share, ledger.directory))
+                outlook = self._look_ahead(self._decide(ledger), share, ledger)
+                announce(outlook)
                 self._describe(ledger)
-                self._run(plan, ledger, share, progress or Silent())
+                self._run(outlook, ledger, progress or Silent())
         return read_results(ledger.directory)
 
     def _ray(
@@ -122,14 +125,25 @@ class Sweep:
         self._resolved.prepare(trial.config for trial in plan.todo)
         return cluster.local_ray(node)
 
-    def _run(self, plan: Plan, ledger: Ledger, share: Share, progress: Progress) -> None:
+    def _look_ahead(self, plan: Plan, share: Share, ledger: Ledger) -> Outlook:
+        arrays = form_arrays(plan.todo, self.file.fuse, share, self._resolved.fuse_key)
+        why_alone = None
+        if self.file.fuse == "off":
+            why_alone = "fuse is off"
+        elif self._resolved.fuse_key is None:
+            why_alone = f"{self.file.train} has no array form"
+        elif all(len(array) == 1 for array in arrays):
+            why_alone = "no two of them have the same shapes and a place to share"
+        return Outlook(plan, share, arrays, why_alone, ledger.directory)
+
+    def _run(self, outlook: Outlook, ledger: Ledger, progress: Progress) -> None:
         from sweeps.tuner import run_trials  # imports Ray
 
         run_trials(
             self.file,
-            plan.todo,
+            outlook.arrays,
             ledger,
-            share,
+            outlook.share,
             import_path=self._import_path,
             reports=self._resolved.reports,
             progress=progress,

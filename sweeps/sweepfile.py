@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,27 +14,32 @@ from pydantic import (
     Field,
     PlainValidator,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
 from sweeps import yaml12
-from sweeps.errors import InvalidSweep, SweepsError, did_you_mean
+from sweeps.errors import InvalidSweep, SweepsError, nearest, shown
 from sweeps.problems import describe, model_keys
 from sweeps.space import MAX_TRIALS, Distribution, Parameter, Trial, count, expand, parse_parameter
+
+Fuse = Literal["auto", "off"] | int
+SMALLEST_SHARE = 0.0001  # of a processor or GPU, that Ray can give
 
 
 def _check_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise ValueError(
             "must be 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit;"
-            f" got {name[:80]!r}"
+            f" got {shown(name)}"
         )
     return name
 
 
 def _check_train(train: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", train):
-        raise ValueError(f"must be 'module:function', such as trainer:train; got {train!r}")
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", train):
+        raise ValueError(f"must be 'module:function', such as trainer:train; got {shown(train)}")
     return train
 
 
@@ -41,10 +47,18 @@ def _check_gpu(gpu: Any) -> Any:
     if gpu == "auto":
         return gpu
     if isinstance(gpu, bool) or not isinstance(gpu, int | float) or not 0 <= gpu < 1e6:
-        raise ValueError(f"must be auto or a number of GPUs, at least 0; got {gpu!r}")
+        raise ValueError(f"must be auto or a number of GPUs, at least 0; got {shown(gpu)}")
+    if 0 < gpu < SMALLEST_SHARE:
+        raise ValueError(f"must be 0 or at least {SMALLEST_SHARE}, got {gpu}")
     if gpu > 1 and gpu != int(gpu):
-        raise ValueError(f"more than one GPU must be a whole number; got {gpu!r}")
+        raise ValueError(f"must be a whole number if it is more than 1, got {gpu}")
     return float(gpu)
+
+
+def _check_fuse(fuse: Any) -> Any:
+    if fuse in ("auto", "off") or (type(fuse) is int and fuse >= 1):
+        return fuse
+    raise ValueError(f"must be auto, off, or the most trials in one array; got {shown(fuse)}")
 
 
 class _Model(BaseModel):
@@ -54,7 +68,7 @@ class _Model(BaseModel):
 class Resources(_Model):
     """What one trial is given."""
 
-    cpu: float = Field(default=1, gt=0)
+    cpu: float = Field(default=1, ge=SMALLEST_SHARE)
     gpu: Annotated[float | Literal["auto"], PlainValidator(_check_gpu)] = "auto"
 
 
@@ -70,20 +84,35 @@ class SweepFile(_Model):
     seeds: int = Field(default=1, ge=1)
     resources: Resources = Resources()
     max_failures: int = Field(default=2, ge=0)
+    fuse: Annotated[Fuse, PlainValidator(_check_fuse)] = "auto"
+
+    @field_validator("samples")
+    @classmethod
+    def _check_samples(cls, samples: int, info: ValidationInfo) -> int:
+        if samples > 1 and "parameters" in info.data:
+            kinds = {type(parameter) for parameter in info.data["parameters"].values()}
+            if Distribution not in kinds:
+                raise ValueError(
+                    f"must be 1 if no parameter is a distribution to draw from, got {samples};"
+                    " to repeat every configuration, use seeds"
+                )
+        return samples
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, seeds: int, info: ValidationInfo) -> int:
+        if seeds > 1 and "seed" in info.data.get("parameters", ()):
+            raise ValueError(f"must be 1 if parameters.seed is given, got {seeds}; leave one out")
+        return seeds
 
     @model_validator(mode="after")
-    def _check_together(self) -> Self:
-        drawn = any(isinstance(p, Distribution) for p in self.parameters.values())
-        if self.samples > 1 and not drawn:
-            raise ValueError(
-                f"samples is {self.samples}, but no parameter is a distribution to draw from;"
-                " use seeds to repeat configurations"
-            )
-        if self.seeds > 1 and "seed" in self.parameters:
-            raise ValueError("give either seeds or parameters.seed, not both")
+    def _check_size(self) -> Self:
         trials = count(self.parameters, self.samples, self.seeds)
         if trials > MAX_TRIALS:
-            raise ValueError(f"must be at most {MAX_TRIALS:,} trials, got {trials:,}")
+            raise ValueError(
+                f"parameters: must make at most {MAX_TRIALS:,} trials, got {trials:,};"
+                " give fewer values, samples or seeds"
+            )
         return self
 
     def trials(self) -> list[Trial]:
@@ -101,17 +130,17 @@ def load(source: str, overrides: Sequence[str] = ()) -> tuple[SweepFile, dict[st
         SweepsError: there is no such file, or it cannot be read.
         InvalidSweep: the file or an override breaks a rule; all problems are listed.
     """
-    text, shown = _read(source)
     try:
-        data = yaml12.load(text)
+        data = yaml12.load(_read(source))
     except yaml12.YamlError as error:
-        raise InvalidSweep(shown, [yaml12.explain(error)]) from None
-    if data is None:
-        raise InvalidSweep(shown, ["it is empty"])
+        raise InvalidSweep(source, [yaml12.explain(error)]) from None
     if not isinstance(data, dict):
-        raise InvalidSweep(shown, [f"must be a mapping of keys to values, got {data!r:.60}"])
+        required = [name for name, field in SweepFile.model_fields.items() if field.is_required()]
+        got = "nothing" if data is None else shown(data)
+        keys = ", ".join(required)
+        raise InvalidSweep(source, [f"must be a mapping with the keys {keys}; got {got}"])
     problems = [problem for text in overrides if (problem := _override(data, text))]
-    return validate(data, shown, problems), data
+    return validate(data, source, problems), data
 
 
 def validate(data: Mapping[str, Any], source: str, problems: Sequence[str] = ()) -> SweepFile:
@@ -132,37 +161,50 @@ def shipped() -> dict[str, Any]:
     return {f.name.removesuffix(".yaml"): f for f in folder.iterdir() if f.name.endswith(".yaml")}
 
 
-def _read(source: str) -> tuple[str, str]:
-    """The text of a sweep file, and what to call it."""
-    path = Path(source)
-    if not path.is_file():
-        files = shipped()
-        if source in files:
-            return files[source].read_text(encoding="utf-8"), source
-        what = "a directory, not a sweep file" if path.is_dir() else "no such file"
-        raise SweepsError(f"{source}: {what}{did_you_mean(source, files)} (shipped sweeps)")
+def _read(source: str) -> str:
+    """The text of a sweep file, or of a shipped one."""
+    path, files = Path(source), shipped()
     try:
-        return path.read_text(encoding="utf-8"), source
-    except (OSError, UnicodeDecodeError) as error:
-        raise SweepsError(f"{source}: cannot be read: {error}") from None
+        if source in files and not path.is_file():
+            return str(files[source].read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        beside = [str(p) for p in path.parent.glob("*.y*ml")]
+        near = nearest(source, [*files, *beside]) or f"; shipped are {', '.join(sorted(files))}"
+        raise SweepsError(f"{source}: no such file, and no shipped sweep{near}") from None
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise SweepsError(
+            f"{source}: must be text in UTF-8, got the byte {byte:#04x} at position {error.start}"
+        ) from None
+    except OSError as error:
+        raise SweepsError(f"{source}: cannot be read as a sweep file: {error.strerror}") from None
 
 
 def _override(data: dict[str, Any], text: str) -> str | None:
     """Apply ``dotted.path=value`` in place; what is wrong with it, if anything."""
     path, equals, value = text.partition("=")
     if not equals or not all(path.split(".")):
-        return f"{text!r}: an override must be key=value, such as seeds=3 or parameters.lr=0.1"
+        return f"{text}: an override must be key=value, such as seeds=3 or parameters.lr=0.1"
     *parents, key = path.split(".")
+    if not parents and key not in SweepFile.model_fields:
+        return f"{path}: unknown key{_meant(key, data.get('parameters'))}"
     target = data
     for parent in parents:
         inner = target.setdefault(parent, {})
         if not isinstance(inner, dict):
-            return f"{path}: {parent} has no keys, it is {inner!r}"
+            return f"{path}: {parent} must be a mapping to have the key {key!r}, got {shown(inner)}"
         target = inner
-    if not parents and key in (data.get("parameters") or {}):
-        return f"{path}: is a parameter; did you mean 'parameters.{path}={value}'?"
     try:
         target[key] = yaml12.load(value)
     except yaml12.YamlError as error:
-        return f"{path}: {value!r} is not a YAML value: {yaml12.explain(error)}"
+        return f"{path}: {shown(value)} cannot be read as YAML: {yaml12.explain(error)}"
     return None
+
+
+def _meant(key: str, parameters: Any) -> str:
+    """What an override of an unknown key may have meant: a key, or a parameter."""
+    names = parameters if isinstance(parameters, dict) else ()
+    near = get_close_matches(key, SweepFile.model_fields, n=1)
+    near += [f"parameters.{name}" for name in get_close_matches(key, names, n=1) or [key]]
+    return f"; did you mean {' or '.join(map(repr, near))}?"

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from sweeps.display import number
+from sweeps.arrays import Array
+from sweeps.display import number as shown
 from sweeps.ledger import Status
 from sweeps.plan import Plan
 from sweeps.results import Results, Row, swept, with_loss
 from sweeps.space import Trial, format_value
+from sweeps.sweep import Outlook
 
 
 def results_table(results: Results, rows: Sequence[Row]) -> Table:
@@ -24,8 +26,8 @@ def results_table(results: Results, rows: Sequence[Row]) -> Table:
     if failures:
         table.add_column("error", no_wrap=True)
     for row in rows:
-        best = [number(row.best["value"]), f"{row.best['epoch']}"] if row.best else ["", ""]
-        last = [number(row.metrics[name]) if name in row.metrics else "" for name in metrics]
+        best = [shown(row.best["value"]), f"{row.best['epoch']}"] if row.best else ["", ""]
+        last = [shown(row.metrics[name]) if name in row.metrics else "" for name in metrics]
         values = [format_value(row.config.get(name)) for name in names]
         cells = [row.id, *values, row.status, str(row.epochs), *last, *best, f"{row.seconds:.1f}"]
         table.add_row(*cells, *([row.error or ""] if failures else []))
@@ -43,16 +45,26 @@ def status_table(results: Results) -> Table:
     return table
 
 
-def plan_table(plan: Plan) -> Table:
-    """One line a trial: its values and what happens to it."""
+def plan_table(plan: Plan, arrays: Sequence[Array]) -> Table:
+    """One line a trial: its values, what happens to it, and in which array it trains."""
+    number = {trial.id: n for n, array in enumerate(arrays, 1) for trial in array}
     groups = {"keep": plan.keep, "continue": plan.resume, "retry": plan.retry, "new": plan.new}
     trials = [trial for group in groups.values() for trial in group]
     names = swept(trial.config for trial in trials)
-    table = _table("trial", *names, "action")
+    table = _table("trial", *names, "action", "array")
     for action, group in groups.items():
         for trial in group:
-            table.add_row(trial.id, *_values(trial, names), action)
+            array = str(number.get(trial.id, ""))
+            table.add_row(trial.id, *_values(trial, names), action, array)
     return table
+
+
+def arrays_line(outlook: Outlook) -> str:
+    """How the trials to run are put into arrays, or why they are not."""
+    sizes = [len(array) for array in outlook.arrays]
+    if outlook.why_alone:
+        return f"trials train alone, as {outlook.why_alone}"
+    return f"trials train in {len(sizes)} arrays of {', '.join(map(str, sizes))}"
 
 
 def print_table(console: Console, table: Table) -> None:
@@ -85,7 +97,7 @@ def best_line(results: Results) -> str | None:
         return None
     names = swept(row.config for row in results)
     values = " ".join(f"{name}={format_value(best.config.get(name))}" for name in names)
-    value, epoch = number(best.best["value"]), best.best["epoch"]
+    value, epoch = shown(best.best["value"]), best.best["epoch"]
     return f"best: {best.id} {values} with {results.metric} {value} at epoch {epoch}"
 
 

@@ -5,12 +5,13 @@ then TensorBoard's events are flushed, and only then is Ray told. Whatever dies 
 report stays.
 """
 
-import contextlib
+import io
 import os
 import socket
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -23,10 +24,12 @@ from sweeps.errors import MetricMissing, SweepsError, did_you_mean
 from sweeps.events import EventLog
 from sweeps.ledger import (
     Report,
+    Status,
     append_report,
     keep_checkpoint,
     read_history,
     rewrite_history,
+    status_of,
 )
 from sweeps.resolve import Resolved, import_from, resolve
 
@@ -58,57 +61,95 @@ class TrialFailed(Exception):
 
 
 def ray_trainable(job: Job) -> Callable[[dict[str, Any]], None]:
-    """A Ray Tune function that runs the trial named by its configuration."""
+    """A Ray Tune function that runs the trials named by its configuration."""
 
     def trial(config: dict[str, Any]) -> None:
-        chosen = config["trial"]
-        run_trial(job, Path(job.directory) / chosen["path"], chosen["config"])
+        run_trials(job, [Member(job, **member) for member in config["trials"]])
 
     return trial
 
 
-def run_trial(job: Job, folder: Path, config: Mapping[str, Any]) -> None:
-    """Call the user's function for one trial, from its last checkpoint if it has one.
+class Member:
+    """One of the trials that this worker runs."""
+
+    def __init__(self, job: Job, id: str, path: str, config: Mapping[str, Any]) -> None:  # noqa: A002
+        self.id = id
+        self.config = dict(config)
+        self.folder = Path(job.directory) / path
+        self.job = job
+
+    def is_running(self) -> bool:
+        """Whether the driver wants it run; in an array started again, some may have ended."""
+        return status_of(self.folder) is Status.RUNNING
+
+    def begin(self, resolved: Resolved) -> dict[str, Any]:
+        """The keyword arguments for its function, from its last checkpoint if it has one."""
+        history: list[Report] = []
+        checkpoint = None
+        if "resume_from" in resolved.accepts:
+            history, checkpoint = resume_point(self.folder)
+        rewrite_history(self.folder, history)
+        self.recorder = Recorder(self, len(history))
+        if not resolved.logs:
+            self.recorder.events = EventLog(self.folder, self.config, len(history))
+        offered = {"report": self.recorder, "log_dir": self.folder, "resume_from": checkpoint}
+        return {name: value for name, value in offered.items() if name in resolved.accepts}
+
+
+def run_trials(job: Job, members: Sequence[Member]) -> None:
+    """Call the user's function for one trial, or its array form for several.
 
     Raises:
         TrialFailed: whatever the function raised, as text.
     """
-    with (folder / "output.log").open("a", buffering=1, encoding="utf-8") as output:
+    members = [member for member in members if member.is_running()]
+    with ExitStack() as stack:
         try:
-            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-                import_from(job.import_path)
-                resolved = resolve(job.train)
-                limit_to_share(job)
-                if resolved.reports:
-                    _run_reporting(job, resolved, folder, config)
-                else:
-                    resolved.function(dict(config))
+            output = stack.enter_context(Output([member.folder for member in members]))
+            stack.enter_context(redirect_stdout(output))
+            stack.enter_context(redirect_stderr(output))
+            import_from(job.import_path)
+            resolved = resolve(job.train)
+            limit_to_share(job, len(members))
+            if not resolved.reports:
+                resolved.function(members[0].config)
+            elif len(members) == 1:
+                _run_one(resolved, members[0])
+            else:
+                _run_array(resolved, members)
         except Exception as error:
-            summary = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-            if isinstance(error, SweepsError):
-                summary = str(error)
-            fatal = isinstance(error, MetricMissing)
-            raise TrialFailed(summary, "".join(_traceback(error)), fatal) from None
+            raise explain(error) from None
 
 
-def _run_reporting(job: Job, resolved: Resolved, folder: Path, config: Mapping[str, Any]) -> None:
-    history, checkpoint = resume_point(folder) if "resume_from" in resolved.accepts else ([], None)
-    rewrite_history(folder, history)
-    recorder = Recorder(job, folder, len(history))
-    arguments: dict[str, Any] = {"report": recorder}
-    if "resume_from" in resolved.accepts:
-        arguments["resume_from"] = checkpoint
-    if resolved.logs:
-        arguments["log_dir"] = folder
-    else:
-        recorder.events = EventLog(folder, config, recorder.next_step)
+def _run_one(resolved: Resolved, member: Member) -> None:
+    arguments = member.begin(resolved)
     finished = False
     try:
-        resolved.function(dict(config), **arguments)
+        resolved.function(member.config, **arguments)
         finished = True
     finally:
-        if recorder.events:
-            recorder.events.close(finished=finished)
+        member.recorder.close(finished=finished)
+
+
+def _run_array(resolved: Resolved, members: Sequence[Member]) -> None:
+    """Train the members together; one that fails is told of at once, and the others go on."""
+    arguments = [member.begin(resolved) for member in members]
+    for member in members:
+        member.recorder.alone = False
+    resolved.module.train_many(
+        [member.config for member in members],
+        reports=[member.recorder for member in members],
+        log_dirs=[one["log_dir"] for one in arguments],
+        resume_from=[one["resume_from"] for one in arguments],
+    )
+
+
+def explain(error: Exception) -> TrialFailed:
+    """What to tell of an error, as text."""
+    summary = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    if isinstance(error, SweepsError):
+        summary = str(error)
+    return TrialFailed(summary, "".join(_traceback(error)), isinstance(error, MetricMissing))
 
 
 def resume_point(folder: Path) -> tuple[list[Report], Path | None]:
@@ -123,41 +164,65 @@ def resume_point(folder: Path) -> tuple[list[Report], Path | None]:
 
 
 class Recorder:
-    """The ``report`` that a trainable calls: records, then tells Ray."""
+    """The ``report`` that a trainable calls: records, then tells Ray.
 
-    def __init__(self, job: Job, folder: Path, next_step: int) -> None:
-        self.next_step = next_step
+    Attributes:
+        alone: whether an error in it ends the worker's attempt; in an array it is the member's own.
+        events: where the reports become scalars, unless the trainable writes its own.
+    """
+
+    def __init__(self, member: Member, next_step: int) -> None:
+        self.alone = True
         self.events: EventLog | None = None
-        self._job = job
-        self._folder = folder
+        self._member = member
+        self._next_step = next_step
         self._where = whereabouts()
         self._last = time.perf_counter()
 
     def __call__(self, metrics: Mapping[str, Any], *, checkpoint: Path | None = None) -> None:
-        numbers = to_numbers(metrics)
-        check_metric(self._job.metric, numbers)
-        now = time.perf_counter()
-        report = Report(
-            step=self.next_step,
-            metrics=numbers,
-            seconds=round(now - self._last, 6),
-            checkpoint=keep_checkpoint(self._folder, self.next_step, checkpoint),
-        )
-        append_report(self._folder, report)
+        try:
+            message = self._record(metrics, checkpoint)
+        except Exception as error:
+            if not self.alone:
+                failed = explain(error)
+                tune.report({"trial": self._member.id, "error": failed.args})
+            raise
+        tune.report(message)
+
+    def close(self, *, finished: bool) -> None:
         if self.events:
-            self.events.log(numbers, report.step)
-        self.next_step, self._last = self.next_step + 1, now
-        tune.report(message(report, self._where))
+            self.events.close(finished=finished)
+
+    def _record(self, metrics: Mapping[str, Any], checkpoint: Path | None) -> dict[str, Any]:
+        """Land a report, and say it in a message for the driver."""
+        numbers = to_numbers(metrics)
+        check_metric(self._member.job.metric, numbers)
+        folder, step, now = self._member.folder, self._next_step, time.perf_counter()
+        kept = keep_checkpoint(folder, step, checkpoint)
+        report = Report(step, numbers, round(now - self._last, 6), kept)
+        append_report(folder, report)
+        if self.events:
+            self.events.log(numbers, step)
+        self._next_step, self._last = step + 1, now
+        told = {"step": step, "metrics": numbers, "seconds": report.seconds}
+        return {"trial": self._member.id, "where": self._where, **told}
 
 
-def message(report: Report, where: str) -> dict[str, Any]:
-    """A report as it travels to the driver through Ray."""
-    return {
-        "step": report.step,
-        "metrics": dict(report.metrics),
-        "seconds": report.seconds,
-        "where": where,
-    }
+class Output(io.TextIOBase):
+    """What is printed goes to ``output.log``; what an array prints, to that of every member."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._files = [(f / "output.log").open("a", buffering=1, encoding="utf-8") for f in folders]
+
+    def write(self, text: str) -> int:
+        for file in self._files:
+            file.write(text)
+        return len(text)
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+        super().close()
 
 
 def to_numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -182,13 +247,14 @@ def check_metric(metric: str, numbers: Mapping[str, float]) -> None:
         )
 
 
-def limit_to_share(job: Job) -> None:
-    """Keep torch to the trial's threads, and its allocator to the trial's share of a GPU."""
+def limit_to_share(job: Job, trials: int) -> None:
+    """Keep torch to the threads of one trial, and its allocator to the trials' share of a GPU."""
     import torch  # here, and not above: the driver imports this file too
 
     torch.set_num_threads(max(1, int(job.cpu)))
-    if 0 < job.gpu < 1 and torch.cuda.is_available():
-        torch.cuda.set_per_process_memory_fraction(job.gpu)
+    share = job.gpu * trials
+    if 0 < share <= 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(share)
 
 
 def whereabouts() -> str:

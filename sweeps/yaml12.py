@@ -8,32 +8,53 @@ import re
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
+from yaml.reader import ReaderError
+
+from sweeps.errors import shown
 
 YamlError = yaml.YAMLError
 
 
 class Loader(yaml.SafeLoader):
-    """A safe loader with the scalars of YAML 1.2 and without repeated keys."""
+    """A safe loader with the scalars of YAML 1.2, whose keys are text and not repeated."""
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  (PyYAML's own shape)
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.deep_construct = True  # refuses a value that contains itself
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = key_node.value
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise _refusal(f"a key must be text, got {shown(key)}", key_node)
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
+                raise _refusal(f"the key {key!r} is given twice", key_node)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
 def _integer(loader: Loader, node: yaml.ScalarNode) -> int:
     text = str(loader.construct_scalar(node))
-    return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
+    value = int(text[:_DIGITS], 0 if text.startswith(("0o", "0x")) else 10)
+    if len(text) > _DIGITS or abs(value) >= 2**63:
+        raise _refusal(f"a whole number must lie within 64 bits, got {text:.25}", node)
+    return value
 
 
+def _unknown_tag(loader: Loader, node: yaml.Node) -> None:
+    tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+    raise _refusal(f"the tag {tag} is not allowed, only plain values are", node)
+
+
+def _refusal(problem: str, node: yaml.Node) -> ConstructorError:
+    return ConstructorError(None, None, problem, node.start_mark)
+
+
+_DIGITS = 24  # what 64 bits need, in octal
 _SCALARS = {
     "null": (r"~|null|Null|NULL|", "~nN\0"),
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -50,6 +71,7 @@ for _name, (_pattern, _first) in _SCALARS.items():
         ["" if c == "\0" else c for c in _first],
     )
 Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+Loader.add_constructor(None, _unknown_tag)
 
 
 def load(text: str) -> Any:
@@ -58,11 +80,18 @@ def load(text: str) -> Any:
     Raises:
         YamlError: the text is not YAML, uses a tag such as ``!!python/object``, or repeats a key.
     """
-    return yaml.load(text, Loader)  # noqa: S506  (a SafeLoader)
+    try:
+        return yaml.load(text, Loader)  # noqa: S506  (a SafeLoader)
+    except RecursionError:
+        raise YamlError("it is nested too deeply") from None
 
 
 def explain(error: yaml.YAMLError) -> str:
     """One line: what is wrong and where."""
-    mark = getattr(error, "problem_mark", None)
-    what = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return f"line {mark.line + 1}, column {mark.column + 1}: {what}" if mark else str(what)
+    if isinstance(error, ReaderError):
+        return f"character {error.position + 1}: {chr(error.character)!r} is not allowed in YAML"
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return str(error)
+    mark = error.problem_mark
+    what = ", ".join(filter(None, [error.context, error.problem]))
+    return f"line {mark.line + 1}, column {mark.column + 1}: {what}"

@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trainer import print_metrics, train
+from trainer import prepare, print_metrics, train
 from trainer.config import TrainConfig
-from trainer.sources import DataError, check_batch_sizes
+from trainer.sources import DataError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,9 +27,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         values, folder = parse(arguments)
         settings = TrainConfig.model_validate_strings(values)
-        check_batch_sizes([settings])
         config = settings.model_dump(include={*values, "seed"})
+        prepare([config])  # so that data out of reach leave no trace in the log folder
         label = ",".join(f"{key}={value}" for key, value in values.items()) or "defaults"
+        label = label.replace("/", "_")  # data_dir is a path
         default = Path("runs/trainer") / f"{time.strftime('%Y%m%d-%H%M%S')}-{label}"[:200]
         return train_here(config, settings.epochs, folder or default)
     except ValidationError as error:
@@ -77,6 +78,8 @@ def parse(arguments: Sequence[str]) -> tuple[dict[str, str], Path | None]:
             if not value:
                 raise ValueError("--log-dir needs a folder")
             folder = Path(value)
+            if folder.exists() and not folder.is_dir():
+                raise ValueError(f"--log-dir needs a folder, and {folder} is a file")
         elif not equals or not key:
             raise ValueError(f"arguments must be key=value, got {argument!r}; see --help")
         else:

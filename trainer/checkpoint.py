@@ -5,8 +5,8 @@ elsewhere cannot run code.
 """
 
 import os
-import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,11 @@ def load(path: Path) -> dict[str, Any]:
         CheckpointError: the file is missing, damaged, or holds more than tensors and plain values.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load does not compare the checksums
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(f"{damaged} is damaged")
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # unpickling what is damaged can raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} is not a readable checkpoint: {reason}") from error
     return state

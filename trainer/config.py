@@ -30,9 +30,12 @@ class TrainConfig(BaseModel):
     optimizer: Literal["adam", "adamw", "sgd"] = Field(default="adam", description="the optimizer")
     weight_decay: float = Field(default=0.0, ge=0, description="L2 penalty (adamw: decoupled)")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd; others do not use it")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of initialisation and shuffling")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="of initialisation and shuffling")
     dataset: Literal["fashion_mnist", "digits"] = Field(
         default="fashion_mnist", description="digits comes with scikit-learn, no download"
+    )
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        default="fp32", description="of the arithmetic; tf32 needs a GPU, weights stay fp32"
     )
     data_dir: str | None = Field(
         default=None, description="where data lie; else $SWEEPS_DATA, else the user's cache"

@@ -7,7 +7,8 @@ interrupted after any epoch and resumed ends with the same bits on CPU as one le
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -23,8 +24,10 @@ from trainer.data import Split, batches, load_dataset
 from trainer.model import build_model
 from trainer.tensorboard import TensorBoardLogger
 
-SHUFFLE_STREAM = 1 << 63
-"""Added to the seed for the order of batches, so that it is not the stream of the weights."""
+SHUFFLE_STREAM = 1 << 31
+"""Added to the seed for the order of batches, so that it is not the stream of the weights.
+
+torch's generator for the CPU uses the low 32 bits of a seed, so nothing above them would do."""
 
 
 def run(
@@ -32,7 +35,7 @@ def run(
 ) -> None:
     """See :func:`trainer.train`."""
     settings = TrainConfig.model_validate(config)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = pick_device()
     data = load_dataset(settings.dataset, settings.data_dir, device)
     state = TrainState.fresh(settings, device)
     if resume_from:
@@ -43,7 +46,9 @@ def run(
             images, _ = next(batches(data.train, 100, generator=None))
             logger.log_model(state.model, images)
         while state.next_epoch < settings.epochs:
-            metrics = train_epoch(state, data.train, settings) | evaluate(state.model, data.test)
+            with precisely(settings.precision):
+                metrics = train_epoch(state, data.train, settings)
+                metrics |= evaluate(state.model, data.test, settings.precision)
             logger.log_epoch(metrics, state.model, step := state.next_epoch)
             state.next_epoch += 1
             saved = checkpoint.save(log_dir, state.to_dict(), step) if log_dir else None
@@ -62,14 +67,13 @@ class TrainState:
     @classmethod
     def fresh(cls, settings: TrainConfig, device: torch.device) -> Self:
         model = build_model(settings.seed).to(device)
-        # torch takes seeds from -2**63 to 2**64 - 1
         shuffling = Generator().manual_seed(SHUFFLE_STREAM + settings.seed)
         return cls(model, build_optimizer(settings, model), shuffling, next_epoch=0)
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": _copied(self.model.state_dict()),
+            "optimizer": _copied(self.optimizer.state_dict()),
             "shuffling": self.shuffling.get_state(),
             "next_epoch": self.next_epoch,
         }
@@ -79,13 +83,45 @@ class TrainState:
         saved = checkpoint.load(path)
         try:
             self.model.load_state_dict(saved["model"])
+            # load_state_dict would take over another optimizer's settings without a word
+            if saved["optimizer"]["param_groups"] != self.optimizer.state_dict()["param_groups"]:
+                raise ValueError("the optimizer's settings differ")
             self.optimizer.load_state_dict(saved["optimizer"])
             self.shuffling.set_state(saved["shuffling"])
             self.next_epoch = int(saved["next_epoch"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # the file may hold anything
             raise checkpoint.CheckpointError(
                 f"{path} is not a checkpoint of this model and optimizer: {error}"
             ) from error
+
+
+def _copied(value: Any) -> Any:
+    """Tensors of their own: in an array they are views, and a view is saved with all of it."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    return {k: _copied(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def pick_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def precisely(precision: str) -> Iterator[None]:
+    """Allow TensorFloat-32 on GPUs only if asked for; torch allows it to convolutions."""
+    allowed = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = allowed
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Layers in bfloat16 if asked for; weights, losses and updates stay in 32 bits."""
+    return torch.autocast(
+        device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False
+    )
 
 
 def build_optimizer(settings: TrainConfig, model: nn.Module) -> Optimizer:
@@ -110,8 +146,9 @@ def train_epoch(state: TrainState, split: Split, settings: TrainConfig) -> dict[
     totals = Totals(split.labels.device)
     order = state.shuffling if settings.shuffle else None
     for images, labels in batches(split, settings.batch_size, order):
-        logits = state.model(images)
-        loss = F.cross_entropy(logits, labels)
+        with autocast(labels.device, settings.precision):
+            logits = state.model(images)
+        loss = F.cross_entropy(logits.float(), labels)
         state.optimizer.zero_grad()
         loss.backward()
         state.optimizer.step()
@@ -122,13 +159,14 @@ def train_epoch(state: TrainState, split: Split, settings: TrainConfig) -> dict[
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Split) -> dict[str, float]:
+def evaluate(model: nn.Module, split: Split, precision: str = "fp32") -> dict[str, float]:
     """Loss and accuracy on images the model is not trained on."""
     model.eval()
     totals = Totals(split.labels.device)
     for images, labels in batches(split, 1000, generator=None):
-        logits = model(images)
-        totals.add(F.cross_entropy(logits, labels), logits, labels)
+        with autocast(labels.device, precision):
+            logits = model(images)
+        totals.add(F.cross_entropy(logits.float(), labels), logits, labels)
     return totals.metrics("test", len(split))
 
 

@@ -7,7 +7,9 @@ with the SHA-256 of the official one (0.05 s for all four).
 
 import hashlib
 import os
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -19,6 +21,7 @@ class DataError(Exception):
     """The data set is missing, damaged, or does not fit the configuration."""
 
 
+DOWNLOAD_TIMEOUT = 10.0
 TRAIN_SIZES = {"fashion_mnist": 60_000, "digits": 1_500}
 
 FILES = {  # name: (bytes, SHA-256), of the files as unpacked
@@ -76,7 +79,10 @@ def _locate_fashion_mnist(data_dir: str | None) -> Path:
     raw = data_root(data_dir) / "FashionMNIST" / "raw"
     if not _all_present(raw):
         _fetch(raw)
-    problems = [problem for name in FILES if (problem := _damage(raw / name))]
+    problems = _problems(raw)
+    if problems:
+        with suppress(OSError), _lock(raw):  # another process may be unpacking: look again after
+            problems = _problems(raw)
     if problems:
         raise DataError(
             "Fashion-MNIST is damaged:\n"
@@ -88,6 +94,14 @@ def _locate_fashion_mnist(data_dir: str | None) -> Path:
 
 def _all_present(raw: Path) -> bool:
     return all((raw / name).is_file() for name in FILES)
+
+
+def _lock(raw: Path) -> FileLock:
+    return FileLock(raw.parent.parent / ".fashion_mnist.lock")
+
+
+def _problems(raw: Path) -> list[str]:
+    return [problem for name in FILES if (problem := _damage(raw / name))]
 
 
 def _damage(path: Path) -> str | None:
@@ -102,12 +116,12 @@ def _damage(path: Path) -> str | None:
 def _fetch(raw: Path) -> None:
     """Let torchvision unpack the archives, downloading what is missing; one process at a time."""
     from torchvision.datasets import FashionMNIST
-    from torchvision.datasets.utils import check_integrity
+    from torchvision.datasets.utils import check_integrity, extract_archive
 
     root = raw.parent.parent
     try:
         raw.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / ".fashion_mnist.lock"):
+        with _lock(raw):
             if _all_present(raw):  # another process was quicker
                 return
             for archive, md5 in FashionMNIST.resources:
@@ -116,7 +130,11 @@ def _fetch(raw: Path) -> None:
                         f"Fashion-MNIST is damaged:\n  {raw / archive}: MD5 must be {md5}\n"
                         "  delete it and run again, or put a good copy there"
                     )
-            FashionMNIST(root=str(root), download=True)
+                if (raw / archive).exists() and not (raw / archive).with_suffix("").exists():
+                    extract_archive(str(raw / archive), str(raw))
+            if not _all_present(raw):
+                with _patience(DOWNLOAD_TIMEOUT):
+                    FashionMNIST(root=str(root), download=True)
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"Fashion-MNIST is not in {raw} and could not be put there ({_reason(error)}).\n"
@@ -127,5 +145,17 @@ def _fetch(raw: Path) -> None:
         ) from error
 
 
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Let new sockets give up after so long without an answer, where they would wait for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
 def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    """The last line: torchvision says there what became of the download."""
+    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

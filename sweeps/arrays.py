@@ -1,0 +1,70 @@
+"""Which trials train together as one array: a pure function of the trials and the machine.
+
+Trials whose configurations agree in their trainable's ``fuse_key`` may share an array. Arrays are
+as large as allowed, then halved from the last one on until every processor or GPU has about the
+same to do: two arrays of four keep two cores busy, one of eight does not.
+"""
+
+import heapq
+import itertools
+from collections.abc import Callable, Sequence
+
+from sweeps.cluster import Share
+from sweeps.space import Trial
+from sweeps.sweepfile import Fuse
+
+LARGEST = 4
+"""The largest array made by ``fuse: auto``; beyond it a step gets no cheaper per member."""
+
+Array = tuple[Trial, ...]
+
+
+def form_arrays(
+    trials: Sequence[Trial], fuse: Fuse, share: Share, key: Callable[[Trial], str] | None
+) -> list[Array]:
+    """Put each trial into exactly one array, in order; without a key, each alone."""
+    largest = largest_array(fuse, share)
+    if key is None or largest == 1:
+        return [(trial,) for trial in trials]
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(key(trial), []).append(trial)
+    arrays = [array for group in groups.values() for array in _cut(group, largest)]
+    while _longest(arrays, share) > 1.1 * len(trials) / _slots(arrays, share):
+        index = max((i for i, array in enumerate(arrays) if len(array) > 1), default=None)
+        if index is None:
+            break
+        middle = (len(arrays[index]) + 1) // 2
+        arrays[index : index + 1] = [arrays[index][:middle], arrays[index][middle:]]
+    return arrays
+
+
+def largest_array(fuse: Fuse, share: Share) -> int:
+    """How many trials one array may hold; together they must not ask for more than one GPU."""
+    if fuse == "off":
+        return 1
+    largest = LARGEST if fuse == "auto" else fuse
+    return min(largest, max(1, int(1 / share.gpu + 1e-9))) if share.gpu else largest
+
+
+def _cut(group: Sequence[Trial], largest: int) -> list[Array]:
+    """A group in pieces of nearly equal size, none larger than allowed."""
+    pieces = -(-len(group) // largest)
+    size, extra = divmod(len(group), pieces)
+    cuts = [i * size + min(i, extra) for i in range(pieces + 1)]
+    return [tuple(group[a:b]) for a, b in itertools.pairwise(cuts)]
+
+
+def _slots(arrays: Sequence[Array], share: Share) -> int:
+    """How many arrays run at once: on CPUs each takes one trial's place, on GPUs its members'."""
+    if not share.gpu:
+        return max(1, share.at_once)
+    return max(1, share.at_once // max(len(array) for array in arrays))
+
+
+def _longest(arrays: Sequence[Array], share: Share) -> int:
+    """The trials on the busiest place, when each next array goes to the least busy one."""
+    loads = [0] * _slots(arrays, share)
+    for array in arrays:
+        heapq.heapreplace(loads, loads[0] + len(array))
+    return max(loads)
