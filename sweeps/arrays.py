@@ -1,8 +1,8 @@
 """Which trials train together as one array: a pure function of the trials and the machine.
 
 Trials whose configurations agree in their trainable's ``fuse_key`` may share an array. Arrays are
-as large as allowed, then halved from the last one on until every processor or GPU has about the
-same to do: two arrays of four keep two cores busy, one of eight does not.
+as large as allowed, then halved, the largest first, while that brings the end nearer: two arrays of
+four keep two cores busy, one of eight does not.
 """
 
 import heapq
@@ -30,13 +30,12 @@ def form_arrays(
     for trial in trials:
         groups.setdefault(key(trial), []).append(trial)
     arrays = [array for group in groups.values() for array in _cut(group, largest)]
-    while _longest(arrays, share) > 1.1 * len(trials) / _slots(arrays, share):
-        index = max((i for i, array in enumerate(arrays) if len(array) > 1), default=None)
-        if index is None:
-            break
-        middle = (len(arrays[index]) + 1) // 2
-        arrays[index : index + 1] = [arrays[index][:middle], arrays[index][middle:]]
-    return arrays
+    good_enough = 1.1 * len(trials) / _slots(arrays, share)
+    best = arrays
+    while _longest(best, share) > good_enough and any(len(array) > 1 for array in arrays):
+        arrays = _halve_one(arrays)
+        best = min(best, arrays, key=lambda way: _longest(way, share))
+    return best
 
 
 def largest_array(fuse: Fuse, share: Share) -> int:
@@ -53,6 +52,13 @@ def _cut(group: Sequence[Trial], largest: int) -> list[Array]:
     size, extra = divmod(len(group), pieces)
     cuts = [i * size + min(i, extra) for i in range(pieces + 1)]
     return [tuple(group[a:b]) for a, b in itertools.pairwise(cuts)]
+
+
+def _halve_one(arrays: Sequence[Array]) -> list[Array]:
+    """The same arrays, with the last of the largest ones in two halves."""
+    index = max(range(len(arrays)), key=lambda i: (len(arrays[i]), i))
+    middle = (len(arrays[index]) + 1) // 2
+    return [*arrays[:index], arrays[index][:middle], arrays[index][middle:], *arrays[index + 1 :]]
 
 
 def _slots(arrays: Sequence[Array], share: Share) -> int:

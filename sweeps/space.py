@@ -158,7 +158,9 @@ def _canonical(value: Any) -> Any:
 
 def _parse_distribution(value: dict[Any, Any]) -> Distribution:
     if len(value) != 1:
-        raise ValueError(f"a distribution has one key, {_one_of(KINDS)}; got {shown(value)}")
+        raise ValueError(
+            f"a distribution has exactly one key: {_one_of(KINDS)}; got {shown(value)}"
+        )
     [(kind, arguments)] = value.items()
     if kind not in KINDS:
         near = nearest(str(kind), KINDS)

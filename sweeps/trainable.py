@@ -140,7 +140,7 @@ def _run_array(resolved: Resolved, members: Sequence[Member]) -> None:
         [member.config for member in members],
         reports=[member.recorder for member in members],
         log_dirs=[one["log_dir"] for one in arguments],
-        resume_from=[one["resume_from"] for one in arguments],
+        resume_from=[one.get("resume_from") for one in arguments],
     )
 
 

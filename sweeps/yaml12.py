@@ -93,5 +93,8 @@ def explain(error: yaml.YAMLError) -> str:
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return str(error)
     mark = error.problem_mark
-    what = ", ".join(filter(None, [error.context, error.problem]))
+    problem = str(error.problem).replace(
+        "found unconstructable recursive node", "a value must not contain itself"
+    )
+    what = f"{error.context}, {problem}" if error.context else problem
     return f"line {mark.line + 1}, column {mark.column + 1}: {what}"

@@ -72,3 +72,29 @@ def endless(config: Mapping[str, Any], *, report: Report) -> None:
 
 def _visible_gpus() -> list[str]:
     return [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
+
+
+def many(config: Mapping[str, Any], *, report: Report, log_dir: Path) -> None:
+    """A function with an array form; alone, it does without."""
+    for epoch in range(2):
+        report({"loss": config["lr"] / (epoch + 1)})
+
+
+def fuse_key(config: Mapping[str, Any]) -> str:
+    return "all alike"
+
+
+def train_many(
+    configs: list[dict[str, Any]], *, reports: list[Report], **_: object
+) -> list[Exception | None]:
+    """The array form of `many`; the member with lr 0.2 reports text in its second epoch."""
+    print("together:", len(configs))
+    errors: list[Exception | None] = [None] * len(configs)
+    for epoch in range(2):
+        for index, (config, report) in enumerate(zip(configs, reports, strict=True)):
+            bad = config["lr"] == 0.2 and epoch == 1
+            try:
+                report({"loss": "text" if bad else config["lr"] / (epoch + 1)})
+            except TypeError as error:
+                errors[index] = error
+    return errors

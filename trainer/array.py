@@ -18,10 +18,10 @@ from torch.nn import functional as F
 
 from trainer import checkpoint
 from trainer.config import Report, TrainConfig
-from trainer.data import Dataset, Split, batches, load_dataset
+from trainer.data import Dataset, Split, batches, load_dataset, to_float
 from trainer.fused import ModuleArray, to_planes
 from trainer.fused_optim import ArrayOptimizer
-from trainer.loop import TrainState, autocast, pick_device, precisely
+from trainer.loop import TrainState, autocast, in_full, pick_device, precisely
 from trainer.tensorboard import TensorBoardLogger
 
 WARM_UP = 2
@@ -172,11 +172,11 @@ class TrainingArray:
     def _train_batch(self, size: int) -> None:
         positions = self._cursor + torch.arange(size, device=self._cursor.device)
         index = self._order.index_select(1, positions)
-        planes = to_planes(self._data.train.images[index]).float().div_(255)
+        planes = to_float(to_planes(self._data.train.images[index]))
         labels = self._data.train.labels[index]
         with autocast(self._order.device, self._precision):
             logits = self._model(planes)
-        losses = self._losses(logits.float(), labels)
+        losses = self._losses(in_full(logits), labels)
         gradients = torch.autograd.grad(losses.sum(), self._parameters)
         self._optimizer.step(gradients)
         self._add(losses.detach(), logits.detach(), labels)
@@ -190,7 +190,7 @@ class TrainingArray:
             with autocast(self._order.device, self._precision):
                 logits = self._model(planes)
             shared = labels.expand(self._size, -1)
-            self._add(self._losses(logits.float(), shared), logits, shared)
+            self._add(self._losses(in_full(logits), shared), logits, shared)
         self._model.train()
 
     def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -57,15 +57,16 @@ def batches(
     if generator is None:
         pairs = zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True)
         for images, labels in pairs:
-            yield _to_float(images), labels
+            yield to_float(images), labels
         return
     order = torch.randperm(len(split), generator=generator).to(split.labels.device)
     for index in order.split(batch_size):
-        yield _to_float(split.images[index]), split.labels[index]
+        yield to_float(split.images[index]), split.labels[index]
 
 
-def _to_float(images: Tensor) -> Tensor:
-    return images.float().div_(255)
+def to_float(images: Tensor) -> Tensor:
+    """Bytes to numbers in [0, 1], of torch's default type."""
+    return images.to(torch.get_default_dtype()).div_(255)
 
 
 def _load_fashion_mnist(raw: Path) -> Dataset:

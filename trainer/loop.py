@@ -124,6 +124,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     )
 
 
+def in_full(logits: Tensor) -> Tensor:
+    """Logits in the type of the weights, whatever the layers computed in."""
+    return logits.to(torch.get_default_dtype())
+
+
 def build_optimizer(settings: TrainConfig, model: nn.Module) -> Optimizer:
     """The optimizer the config names, in torch's fused form: one kernel for all parameters."""
     parameters = model.parameters()
@@ -148,7 +153,7 @@ def train_epoch(state: TrainState, split: Split, settings: TrainConfig) -> dict[
     for images, labels in batches(split, settings.batch_size, order):
         with autocast(labels.device, settings.precision):
             logits = state.model(images)
-        loss = F.cross_entropy(logits.float(), labels)
+        loss = F.cross_entropy(in_full(logits), labels)
         state.optimizer.zero_grad()
         loss.backward()
         state.optimizer.step()
@@ -166,7 +171,7 @@ def evaluate(model: nn.Module, split: Split, precision: str = "fp32") -> dict[st
     for images, labels in batches(split, 1000, generator=None):
         with autocast(labels.device, precision):
             logits = model(images)
-        totals.add(F.cross_entropy(logits.float(), labels), logits, labels)
+        totals.add(F.cross_entropy(in_full(logits), labels), logits, labels)
     return totals.metrics("test", len(split))
 
 

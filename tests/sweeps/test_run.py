@@ -160,6 +160,34 @@ def test_more_values_run_only_the_difference_and_dropped_ones_are_no_longer_list
     assert len(list((folder / "runs/mine/trials").iterdir())) == 5
 
 
+def test_a_member_that_fails_in_an_array_is_tried_again_alone_and_the_others_go_on(
+    folder: Path,
+) -> None:
+    done = run(folder, "train=trainables:many")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "trials train in 2 arrays of 2, 1" in done.stdout
+    assert "TypeError: the metric 'loss' must be a number, got 'text'; it is tried again" in (
+        done.stdout
+    )
+    found = rows(folder)
+    assert {lr: (row["status"], row["epochs"], row["attempts"]) for lr, row in found.items()} == {
+        0.1: ("finished", 2, 1),
+        0.2: ("finished", 2, 2),
+        0.001: ("finished", 2, 1),
+    }
+    output = folder / "runs/mine" / found[0.1]["path"] / "output.log"
+    assert output.read_text() == "together: 2\n"
+    errors = (folder / "runs/mine" / found[0.2]["path"] / "errors.log").read_text()
+    assert "attempt 1: TypeError" in errors
+
+
+def test_fuse_off_runs_every_trial_alone(folder: Path) -> None:
+    done = run(folder, "train=trainables:many", "fuse=off", "parameters.lr=[0.1, 0.2]")
+    assert done.returncode == 0, done.stderr
+    assert "trials train alone, as fuse is off" in done.stdout
+    assert {row["attempts"] for row in rows(folder).values()} == {1}
+
+
 def test_ctrl_c_stops_says_how_to_go_on_and_the_same_command_continues(folder: Path) -> None:
     command = [sys.executable, "-m", "sweeps", "run", "sweep.yaml", "train=trainables:endless"]
     process = subprocess.Popen(

@@ -1,0 +1,231 @@
+"""Models as one array compute and learn what each would alone, or are refused by name."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+
+from trainer.fused import CannotFuse, ModuleArray
+from trainer.fused_optim import ArrayOptimizer
+from trainer.model import CNN
+
+SIZE = 3
+
+
+class Residual(nn.Module):
+    """A user's module: functions, a skip connection, an inner module, reshaping by size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 4, 3, padding=1)
+        self.block = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4))
+        self.pool = nn.AdaptiveAvgPool2d(4)
+        self.norm = nn.LayerNorm(64)
+        self.out = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(self.conv1(x))
+        x = F.gelu(x + self.block(x))
+        x = self.pool(x)
+        return self.out(self.norm(x.view(x.size(0), -1)))
+
+
+def sequential() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, stride=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 6, 3, groups=3, dilation=2),
+        nn.LeakyReLU(),
+        nn.Flatten(),
+        nn.Linear(24, 10, bias=False),
+    )
+
+
+def perceptron() -> nn.Module:
+    return nn.Sequential(nn.Linear(20, 8), nn.SiLU(), nn.LayerNorm(8), nn.Linear(8, 10))
+
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "the CNN": (CNN, (1, 28, 28)),
+    "a user's module": (Residual, (1, 12, 12)),
+    "a sequence": (sequential, (1, 28, 28)),
+    "a perceptron": (perceptron, (20,)),
+}
+OPTIMIZERS: dict[str, Callable[[nn.Module, int], Optimizer]] = {
+    "adam": lambda m, i: Adam(m.parameters(), lr=0.01 / (i + 1), weight_decay=0.1 * i),
+    "adamw": lambda m, i: AdamW(m.parameters(), lr=0.01 / (i + 1), weight_decay=0.1 * i),
+    "sgd": lambda m, i: SGD(m.parameters(), lr=0.05 * (i + 1)),
+    "momentum": lambda m, i: SGD(m.parameters(), lr=0.05, momentum=0.4 * i, weight_decay=0.1),
+    "nesterov": lambda m, i: SGD(m.parameters(), lr=0.05, momentum=0.4 + 0.1 * i, nesterov=True),
+}
+
+
+@pytest.fixture(autouse=True)
+def double_precision() -> object:
+    """In 64 bits, sums in another order agree to twelve digits even after many steps."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def build(make: Callable[[], nn.Module]) -> list[nn.Module]:
+    models = []
+    for seed in range(SIZE):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            models.append(make())
+    return models
+
+
+def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits, labels)
+
+
+def train_both(
+    models: list[nn.Module], optimizers: list[Optimizer], shape: tuple[int, ...], steps: int
+) -> list[nn.Module]:
+    """Train copies one by one, and the models as an array, on the same batches; the copies."""
+    pairs = [copy.deepcopy(pair) for pair in zip(models, optimizers, strict=True)]
+    alone, own = [model for model, _ in pairs], [optimizer for _, optimizer in pairs]
+    array = ModuleArray(models, torch.rand(2, *shape))
+    optimizer = ArrayOptimizer(array.stacked(), optimizers)
+    for step in range(steps):
+        generator = torch.Generator().manual_seed(step)
+        inputs = torch.rand(SIZE, 8, *shape, generator=generator)
+        labels = torch.randint(0, 10, (SIZE, 8), generator=generator)
+        outputs = array(inputs)
+        losses = [loss_of(out, want) for out, want in zip(outputs, labels, strict=True)]
+        optimizer.step(torch.autograd.grad(sum(losses[1:], losses[0]), array.stacked()))
+        for i in range(SIZE):
+            own[i].zero_grad()
+            loss_of(alone[i](inputs[i]), labels[i]).backward()
+            own[i].step()
+    return alone
+
+
+def assert_same(models: list[nn.Module], others: list[nn.Module]) -> None:
+    for model, other in zip(models, others, strict=True):
+        for (name, value), want in zip(
+            model.state_dict().items(), other.state_dict().values(), strict=True
+        ):
+            torch.testing.assert_close(value, want, rtol=1e-9, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_member_learns_what_it_would_alone(name: str) -> None:
+    make, shape = MODELS[name]
+    models = build(make)
+    optimizers = [OPTIMIZERS["adam"](model, i) for i, model in enumerate(models)]
+    assert_same(models, train_both(models, optimizers, shape, steps=12))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_steps_as_torchs_does_with_settings_of_its_own(name: str) -> None:
+    models = build(perceptron)
+    optimizers = [OPTIMIZERS[name](model, i) for i, model in enumerate(models)]
+    assert_same(models, train_both(models, optimizers, (20,), steps=30))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_array_goes_on_from_the_state_of_optimizers_that_stepped_alone(name: str) -> None:
+    models = build(perceptron)
+    optimizers = [OPTIMIZERS[name](model, i) for i, model in enumerate(models)]
+    for model, optimizer in zip(models, optimizers, strict=True):
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss_of(model(torch.rand(4, 20)), torch.arange(4)).backward()
+            optimizer.step()
+    assert_same(models, train_both(models, optimizers, (20,), steps=5))
+
+
+def test_a_member_that_diverges_does_not_touch_the_others() -> None:
+    models = build(CNN)
+    alone = [copy.deepcopy(model) for model in models]
+    array = ModuleArray(models, torch.rand(2, 1, 28, 28))
+    with torch.no_grad():
+        for parameter in models[1].parameters():
+            parameter.fill_(torch.nan)
+    images = torch.rand(SIZE, 4, 1, 28, 28)
+    outputs = array(images)
+    gradients = torch.autograd.grad(outputs.square().sum(), array.stacked())
+    assert outputs[1].isnan().all()
+    for i in (0, 2):
+        torch.testing.assert_close(outputs[i], alone[i](images[i]))
+        assert all(gradient[i].isfinite().all() for gradient in gradients)
+
+
+def test_members_stay_whole_models_whose_parameters_are_views_of_the_arrays() -> None:
+    models = build(CNN)
+    array = ModuleArray(models, torch.rand(2, 1, 28, 28))
+    ArrayOptimizer(array.stacked(), [Adam(model.parameters()) for model in models])
+    for index, model in enumerate(models):
+        for parameter, whole in zip(model.parameters(), array.stacked(), strict=True):
+            assert parameter.data_ptr() == whole[index].data_ptr()
+
+
+class Own(nn.Module):
+    """A module with a parameter of its own, outside of any layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.out = nn.Linear(20, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(x * self.scale)
+
+
+class Branching(nn.Module):
+    """A module whose path depends on its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(20, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(x) if x.sum() > 0 else self.out(-x)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "message"),
+    [
+        (lambda: nn.Sequential(nn.LSTM(20, 10)), (20,), "0: LSTM has no array form"),
+        (
+            lambda: nn.Sequential(nn.Linear(20, 8), nn.PReLU()),
+            (20,),
+            "1: PReLU has no array form",
+        ),
+        (
+            lambda: nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular")),
+            (1, 8, 8),
+            "0: Conv2d pads with circular",
+        ),
+        (Own, (20,), "scale: a tensor used outside a layer"),
+        (Branching, (20,), "cannot be traced"),
+    ],
+)
+def test_what_cannot_be_fused_is_named_with_the_reason(
+    make: Callable[[], nn.Module], shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(CannotFuse, match=message):
+        ModuleArray(build(make), torch.rand(2, *shape))
+
+
+def test_models_and_optimizers_that_differ_are_refused() -> None:
+    with pytest.raises(CannotFuse, match="differ in their layers"):
+        ModuleArray([nn.Linear(2, 2), nn.Linear(2, 3)], torch.rand(1, 2))
+    models = build(perceptron)
+    array = ModuleArray(models, torch.rand(2, 20))
+    mixed = [Adam(models[0].parameters()), *(SGD(m.parameters(), lr=0.1) for m in models[1:])]
+    with pytest.raises(CannotFuse, match="the optimizers differ: Adam, SGD"):
+        ArrayOptimizer(array.stacked(), mixed)
+    with pytest.raises(CannotFuse, match="RMSprop has no array form"):
+        ArrayOptimizer(array.stacked(), [RMSprop(m.parameters()) for m in models])
+    betas = [Adam(m.parameters(), betas=(0.9 - i / 10, 0.9)) for i, m in enumerate(models)]
+    with pytest.raises(CannotFuse, match="more than lr, weight decay and momentum"):
+        ArrayOptimizer(array.stacked(), betas)
