@@ -1,13 +1,14 @@
 # make sweep   the main job on the embedded data: 12 trials, no download, no GPU
 # make test    the tests
 # make check   formatting, lint and types
+# make bench   the benchmarks on Fashion-MNIST; bench-quick: on a tenth of it
 
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: sweep test check clean
+.PHONY: sweep test check bench bench-quick clean
 
 sweep: $(VENV)/ready
 	@$(BIN)/sweeps run quickstart
@@ -20,6 +21,12 @@ check: $(VENV)/ready-to-test
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
+bench: $(VENV)/ready-to-bench
+	@$(BIN)/python benchmarks/bench.py
+
+bench-quick: $(VENV)/ready-to-bench
+	@$(BIN)/python benchmarks/bench.py --quick
+
 clean:
 	rm -rf $(VENV)
 
@@ -30,6 +37,10 @@ $(VENV)/ready: pyproject.toml
 		"on Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 2; }
 	@echo "installing into $(VENV) (torch is large: a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/ready-to-bench: $(VENV)/ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
 $(VENV)/ready-to-test: $(VENV)/ready

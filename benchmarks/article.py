@@ -3,11 +3,11 @@
 Twelve runs over lr, batch_size and shuffle: a DataLoader and a SummaryWriter each, every image
 decoded anew in every epoch, a histogram of every parameter and gradient, `add_hparams` at the end
 of each run. It never looks at the test images; their accuracy is measured here after each run, and
-that time is not counted.
+that time is told apart (`not_counted`).
 
     python benchmarks/article.py --data DIR --logs DIR [--epochs 5] [--images 60000]
 
-Prints one JSON object: seconds, and the accuracies of each run.
+Prints one JSON object with the accuracies of each run.
 """
 
 import argparse
@@ -55,9 +55,7 @@ def one_run(
     model = CNN().to(DEVICE)
     optimizer = Adam(model.parameters(), lr=lr)
     criterion = nn.CrossEntropyLoss()
-    images, _ = next(iter(DataLoader(train, batch_size=100)))
-    board.add_image("images", torchvision.utils.make_grid(images))
-    board.add_graph(model, images.to(DEVICE))
+    log_model(board, model, train)
     for epoch in range(epochs):
         total_loss, total_correct = 0.0, 0
         for images, labels in loader:
@@ -70,18 +68,30 @@ def one_run(
             loss.backward()
             optimizer.step()
         accuracy = total_correct / len(train)
-        board.add_scalar("Loss", total_loss, epoch)
-        board.add_scalar("Correct", total_correct, epoch)
-        board.add_scalar("Accuracy", accuracy, epoch)
-        for name, parameter in model.named_parameters():
-            board.add_histogram(name, parameter, epoch)
-            board.add_histogram(f"{name}.grad", parameter.grad, epoch)
+        log_epoch(board, model, total_loss, total_correct, len(train), epoch)
     board.add_hparams(
         {"lr": lr, "bsize": batch_size, "shuffle": shuffle},
         {"accuracy": accuracy, "loss": total_loss},
     )
     board.close()
     return model, accuracy
+
+
+def log_model(board: SummaryWriter, model: nn.Module, train: Dataset) -> None:
+    images, _ = next(iter(DataLoader(train, batch_size=100)))
+    board.add_image("images", torchvision.utils.make_grid(images))
+    board.add_graph(model, images.to(DEVICE))
+
+
+def log_epoch(
+    board: SummaryWriter, model: nn.Module, loss: float, correct: int, count: int, epoch: int
+) -> None:
+    board.add_scalar("Loss", loss, epoch)
+    board.add_scalar("Correct", correct, epoch)
+    board.add_scalar("Accuracy", correct / count, epoch)
+    for name, parameter in model.named_parameters():
+        board.add_histogram(name, parameter, epoch)
+        board.add_histogram(f"{name}.grad", parameter.grad, epoch)
 
 
 @torch.no_grad()
@@ -106,15 +116,15 @@ def main() -> None:
     test = torchvision.datasets.FashionMNIST(str(options.data), train=False, transform=tensor)
     if options.images < len(train):
         train = Subset(train, range(options.images))
-    seconds, trials = 0.0, []
+    not_counted, trials = 0.0, []
     for lr, batch_size, shuffle in itertools.product((0.01, 0.001), (32, 64, 128), (True, False)):
-        began = time.perf_counter()
         model, accuracy = one_run(train, options.logs, lr, batch_size, shuffle, options.epochs)
-        seconds += time.perf_counter() - began
         values = {"lr": lr, "batch_size": batch_size, "shuffle": shuffle}
+        began = time.perf_counter()
         accuracies = {"accuracy/train": accuracy, "accuracy/test": accuracy_on(model, test)}
+        not_counted += time.perf_counter() - began
         trials.append({**values, **accuracies})
-    print(json.dumps({"seconds": seconds, "trials": trials}))
+    print(json.dumps({"not_counted": not_counted, "trials": trials}))
 
 
 if __name__ == "__main__":

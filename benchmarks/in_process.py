@@ -1,10 +1,9 @@
 """The grid through the trainer alone, in one process: no Ray, so it runs wherever torch does.
 
-    python benchmarks/in_process.py --data DIR --mode arrays|solo|vmap [--logs DIR]
+    python benchmarks/in_process.py --data DIR --mode arrays|solo
 
-`arrays` trains the trials of each batch size as one array, `solo` one trial after another, `vmap`
-each batch size through torch.func.vmap (without logs or checkpoints). The first round is cold, the
-second warm. Prints one JSON object.
+`arrays` trains the trials of each batch size as one array, `solo` one trial after another. The
+first round is cold, the second warm. Prints one JSON object.
 """
 
 import time
@@ -51,10 +50,6 @@ def train(mode: str, configs: Trials, logs: Path | None) -> Trials:
         for index, config in enumerate(configs):
             trainer.train(config, report=reporter(index), log_dir=folder(index))
         return found
-    if mode == "vmap":
-        from vmap import train_vmapped
-
-        return train_vmapped(configs)
     for size in (32, 64, 128):
         chosen = [i for i, config in enumerate(configs) if config["batch_size"] == size]
         trainer.train_many(
@@ -68,7 +63,7 @@ def train(mode: str, configs: Trials, logs: Path | None) -> Trials:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--mode", choices=["arrays", "solo", "vmap"], default="arrays")
+    parser.add_argument("--mode", choices=["arrays", "solo"], default="arrays")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--rounds", type=int, default=2)

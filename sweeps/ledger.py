@@ -195,7 +195,7 @@ class Ledger:
             id=trial.id,
             config=trial.config,
             path=path,
-            status=Status(data.get("status", Status.PENDING)),
+            status=status_of(folder, data),
             attempts=data.get("attempts", 0),
             error=data.get("error"),
             where=data.get("where"),
@@ -247,10 +247,14 @@ class Ledger:
         return f"process {holder['pid']} on {holder['host']}" if holder else "starting or ending"
 
 
-def status_of(folder: Path) -> Status:
-    """The status in a trial's ``trial.json``."""
-    data = _read_json(folder / "trial.json") or {}
-    return Status(data.get("status", Status.PENDING))
+def status_of(folder: Path, data: Mapping[str, Any] | None = None) -> Status:
+    """The status in a trial's ``trial.json``, or in what was read of it."""
+    path = folder / "trial.json"
+    data = _read_json(path) if data is None else data
+    try:
+        return Status((data or {}).get("status", Status.PENDING))
+    except ValueError as error:
+        raise _damaged(path, str(error)) from None
 
 
 def read_history(folder: Path) -> list[Report]:

@@ -117,7 +117,7 @@ class Sweep:
         self, address: str | None, cpus: int | None, gpus: int | None, plan: Plan
     ) -> AbstractContextManager[list[Node]]:
         """Get the data ready, then Ray; what cannot work fails before Ray is started."""
-        if address:
+        if address is not None:
             self._resolved.prepare(trial.config for trial in plan.todo)
             return cluster.remote_ray(address)
         node = cluster.this_machine(cpus, gpus)

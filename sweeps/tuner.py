@@ -142,7 +142,8 @@ class Watcher(tune.Callback):
             [key] = _ids(trial)
             self._plain_result(key, result)
         elif "error" in result:
-            self._book.fail(result["trial"], *result["error"])
+            summary, trace, fatal = result["error"]
+            self._book.fail(result["trial"], summary, trace, fatal=fatal)
         elif "step" in result:
             report = Report(result["step"], result["metrics"], result["seconds"])
             self._book.report(result["trial"], report, result["where"])

@@ -92,13 +92,20 @@ def train_many(
 def fuse_key(config: Mapping[str, Any]) -> str:
     """What configs must agree in to be trained as one array."""
     settings = TrainConfig.model_validate(config)
-    names = ("dataset", "batch_size", "epochs", "optimizer", "precision")
+    names = ("dataset", "train_images", "batch_size", "epochs", "optimizer", "precision")
     return " ".join(f"{name}={getattr(settings, name)}" for name in names)
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Raise ``pydantic.ValidationError`` if the config is not a valid :class:`TrainConfig`."""
-    TrainConfig.model_validate(config)
+    """Raise an error with the reason if the config is no valid :class:`TrainConfig`.
+
+    Raises:
+        pydantic.ValidationError: a field breaks its rule, or is unknown.
+        trainer.sources.DataError: a batch would be larger than its training set.
+    """
+    from trainer.sources import check_batch_size
+
+    check_batch_size(TrainConfig.model_validate(config))
 
 
 def prepare(configs: Iterable[Mapping[str, Any]]) -> None:
@@ -110,9 +117,10 @@ def prepare(configs: Iterable[Mapping[str, Any]]) -> None:
     Raises:
         trainer.sources.DataError: the data are missing, damaged, or too few for a batch.
     """
-    from trainer.sources import check_batch_sizes, locate
+    from trainer.sources import check_batch_size, locate
 
     settings = [TrainConfig.model_validate(config) for config in configs]
+    for one in settings:
+        check_batch_size(one)
     for dataset, data_dir in dict.fromkeys((s.dataset, s.data_dir) for s in settings):
         locate(dataset, data_dir)
-    check_batch_sizes(settings)

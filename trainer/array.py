@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from trainer import checkpoint
 from trainer.config import Report, TrainConfig
-from trainer.data import Dataset, Split, batches, load_dataset, to_float
+from trainer.data import Dataset, Split, batches, load_for, to_float
 from trainer.fused import ModuleArray, to_planes
 from trainer.fused_optim import ArrayOptimizer
 from trainer.loop import TrainState, autocast, in_full, pick_device, precisely
@@ -97,7 +97,7 @@ class Member:
 def train_together(members: list[Member], device: torch.device) -> None:
     """Train members that stand at the same epoch to their end."""
     settings = members[0].settings
-    data = load_dataset(settings.dataset, settings.data_dir, device)
+    data = load_for(settings, device)
     interrupted: BaseException | None = None
     try:
         images, _ = next(batches(data.train, 100, generator=None))

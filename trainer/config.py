@@ -34,6 +34,9 @@ class TrainConfig(BaseModel):
     dataset: Literal["fashion_mnist", "digits"] = Field(
         default="fashion_mnist", description="digits comes with scikit-learn, no download"
     )
+    train_images: int | None = Field(
+        default=None, ge=1, description="train on the first so many images only"
+    )
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         default="fp32", description="of the arithmetic; tf32 needs a GPU, weights stay fp32"
     )

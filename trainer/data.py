@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from trainer.config import TrainConfig
 from trainer.sources import FILES, TRAIN_SIZES, locate
 
 
@@ -26,6 +27,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int | None) -> "Split":
+        return Split(self.images[:count], self.labels[:count])
+
     def to(self, device: torch.device) -> "Split":
         return Split(self.images.to(device), self.labels.to(device))
 
@@ -36,6 +40,12 @@ class Dataset:
 
     train: Split
     test: Split
+
+
+def load_for(settings: TrainConfig, device: torch.device) -> Dataset:
+    """The data that a run trains and is tested on."""
+    data = load_dataset(settings.dataset, settings.data_dir, device)
+    return Dataset(data.train.first(settings.train_images), data.test)
 
 
 @lru_cache(maxsize=2)

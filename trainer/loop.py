@@ -20,7 +20,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from trainer import checkpoint
 from trainer.config import Report, TrainConfig
-from trainer.data import Split, batches, load_dataset
+from trainer.data import Split, batches, load_for
 from trainer.model import build_model
 from trainer.tensorboard import TensorBoardLogger
 
@@ -36,7 +36,7 @@ def run(
     """See :func:`trainer.train`."""
     settings = TrainConfig.model_validate(config)
     device = pick_device()
-    data = load_dataset(settings.dataset, settings.data_dir, device)
+    data = load_for(settings, device)
     state = TrainState.fresh(settings, device)
     if resume_from:
         state.restore(resume_from)

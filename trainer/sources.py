@@ -8,7 +8,7 @@ with the SHA-256 of the official one (0.05 s for all four).
 import hashlib
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -53,16 +53,14 @@ def locate(dataset: str, data_dir: str | None) -> Path | None:
     return _locate_fashion_mnist(data_dir) if dataset == "fashion_mnist" else None
 
 
-def check_batch_sizes(configs: Iterable[TrainConfig]) -> None:
-    """Raise :class:`DataError` if a batch would be larger than its training set."""
-    too_large = {
-        f"batch_size must be at most {TRAIN_SIZES[c.dataset]:,}, the training images of"
-        f" {c.dataset}; got {c.batch_size:,}"
-        for c in configs
-        if c.batch_size > TRAIN_SIZES[c.dataset]
-    }
-    if too_large:
-        raise DataError("\n".join(sorted(too_large)))
+def check_batch_size(config: TrainConfig) -> None:
+    """Raise :class:`DataError` if a batch would be larger than the training set."""
+    images = min(TRAIN_SIZES[config.dataset], config.train_images or TRAIN_SIZES[config.dataset])
+    if config.batch_size > images:
+        raise DataError(
+            f"batch_size must be at most {images:,}, the training images of {config.dataset};"
+            f" got {config.batch_size:,}"
+        )
 
 
 def data_root(data_dir: str | None) -> Path:
