@@ -92,9 +92,8 @@ def summarise(results: list[dict[str, Any]], images: int, epochs: int) -> None:
     """Add the ratios, and print the tables."""
     work = 12 * epochs * images
     base = results[0]["seconds"]
-    print(
-        f"\n{'':10}{'seconds':>9}{'times':>8}{'images/s':>11}{'peak MB':>9}{'mean test accuracy':>20}"
-    )
+    heads = f"{'seconds':>9}{'times':>8}{'images/s':>11}{'peak MB':>9}{'mean test accuracy':>20}"
+    print(f"\n{'':10}{heads}")
     for result in results:
         result["ratio_to_article"] = round(base / result["seconds"], 2)
         result["images_per_second"] = round(work / result["seconds"])
