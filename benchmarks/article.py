@@ -5,7 +5,7 @@ decoded anew in every epoch, a histogram of every parameter and gradient, `add_h
 of each run. It never looks at the test images; their accuracy is measured here after each run, and
 that time is told apart (`not_counted`).
 
-    python benchmarks/article.py --data DIR --logs DIR [--epochs 5] [--images 60000]
+    python benchmarks/article.py --data DIR --logs DIR [--epochs 5] [--part 1.0]
 
 Prints one JSON object with the accuracies of each run.
 """
@@ -108,14 +108,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--logs", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument("--part", type=float, default=1.0)
     options = parser.parse_args()
     warnings.simplefilter("ignore", FutureWarning)
     tensor = transforms.ToTensor()
     train = torchvision.datasets.FashionMNIST(str(options.data), transform=tensor, download=True)
     test = torchvision.datasets.FashionMNIST(str(options.data), train=False, transform=tensor)
-    if options.images < len(train):
-        train = Subset(train, range(options.images))
+    if options.part < 1:
+        train = Subset(train, range(int(options.part * len(train))))
+        test = Subset(test, range(int(options.part * len(test))))
     not_counted, trials = 0.0, []
     for lr, batch_size, shuffle in itertools.product((0.01, 0.001), (32, 64, 128), (True, False)):
         model, accuracy = one_run(train, options.logs, lr, batch_size, shuffle, options.epochs)

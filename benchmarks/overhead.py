@@ -3,9 +3,9 @@
     python benchmarks/overhead.py [--trials 12 100 1000]
 
 `plain` is a Ray Tune script with nothing set; `tuned` is Ray Tune with its workers reused and its
-loggers off; `sweeps` is `sweeps run`, which also writes every trial's records and TensorBoard events.
-Each is one command, timed from its start to its end. `driver MB` is the memory of its main process.
-Writes results/overhead.json.
+loggers off; `sweeps` is `sweeps run`, which also writes records and TensorBoard events. Each is one
+command, timed from its start to its end; `driver MB` is the memory of its main process. Writes
+results/overhead.json.
 """
 
 import argparse

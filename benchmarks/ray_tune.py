@@ -1,6 +1,6 @@
 """A plain Ray Tune script, as Ray's documentation teaches it: a DataLoader in every trial.
 
-    python benchmarks/ray_tune.py --data DIR --logs DIR [--epochs 5] [--images 60000]
+    python benchmarks/ray_tune.py --data DIR --logs DIR [--epochs 5] [--part 1.0]
 
 The grid by `tune.grid_search`, one processor a trial, `tune.report` after every epoch, evaluation
 on the test images every epoch, and the same TensorBoard logging as the hand-written loop.
@@ -29,8 +29,10 @@ def train(config: dict[str, Any]) -> None:
     warnings.simplefilter("ignore", FutureWarning)
     tensor = transforms.ToTensor()
     train_set = torchvision.datasets.FashionMNIST(config["data"], transform=tensor)
-    train_set = Subset(train_set, range(config["images"]))
     test_set = torchvision.datasets.FashionMNIST(config["data"], train=False, transform=tensor)
+    if config["part"] < 1:
+        train_set = Subset(train_set, range(int(config["part"] * len(train_set))))
+        test_set = Subset(test_set, range(int(config["part"] * len(test_set))))
     loader = DataLoader(train_set, batch_size=config["batch_size"], shuffle=config["shuffle"])
     test_loader = DataLoader(test_set, batch_size=1000)
     model = CNN().to(DEVICE)
@@ -68,7 +70,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--logs", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument("--part", type=float, default=1.0)
     options = parser.parse_args()
     ray.init(address="local", include_dashboard=False, log_to_driver=False)
     space = {
@@ -78,7 +80,7 @@ def main() -> None:
         "data": str(options.data.absolute()),
         "logs": str(options.logs.absolute()),
         "epochs": options.epochs,
-        "images": options.images,
+        "part": options.part,
     }
     share = {"cpu": 1, "gpu": 0.25} if torch.cuda.is_available() else {"cpu": 1}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """The grid through `torch.func.vmap`: the trials of each batch size as one vectorised model.
 
-    python benchmarks/vmap.py --data DIR --logs DIR [--epochs 5] [--images 60000]
+    python benchmarks/vmap.py --data DIR --logs DIR [--epochs 5] [--part 1.0]
 
 What torch's model-ensembling tutorial teaches, with Adam written out over the stacked parameters.
 Data in memory, evaluation every epoch, scalars and histograms per trial.
@@ -97,18 +97,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--logs", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument("--part", type=float, default=1.0)
     options = parser.parse_args()
     warnings.simplefilter("ignore", FutureWarning)
     data = load_dataset("fashion_mnist", str(options.data), torch.device("cpu"))
-    train = data.train.first(options.images)
+    train, test = data.train.first(options.part), data.test.first(options.part)
     trials = []
     for size in (32, 64, 128):
         configs = [
             {"lr": lr, "batch_size": size, "shuffle": shuffle}
             for lr, shuffle in itertools.product((0.01, 0.001), (True, False))
         ]
-        trials += train_group(configs, train, data.test, options.epochs, options.logs)
+        trials += train_group(configs, train, test, options.epochs, options.logs)
     print(json.dumps({"trials": trials}))
 
 

@@ -1,11 +1,13 @@
 """The driver's account of a run: what the workers tell becomes records, events and progress."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sweeps.display import Progress
+from sweeps.errors import MetricMissing, SweepsError
 from sweeps.events import EventLog, withdraw_failure, write_failure
 from sweeps.ledger import Ledger, Report, Status, append_report, rewrite_history
 from sweeps.space import Trial
@@ -22,7 +24,7 @@ class Book:
 
     Attributes:
         records: the latest record of each trial, by id.
-        fatal: why no trial can succeed, once that is known.
+        fatal: why the sweep cannot go on, once that is known.
     """
 
     def __init__(
@@ -36,8 +38,9 @@ class Book:
         records_reports: bool,
     ) -> None:
         self.records = ledger.records(trials)
-        self.fatal: str | None = None
+        self.fatal: SweepsError | None = None
         self.records_reports = records_reports
+        self.directory = ledger.directory
         self._ledger = ledger
         self.metric = metric
         self._max_failures = max_failures
@@ -52,11 +55,12 @@ class Book:
 
     def __exit__(self, *_: object) -> None:
         """Whatever is under way when the run ends was interrupted."""
+        self._progress.end()
         for key, record in self.records.items():
             if record.status is Status.RUNNING:
-                self._close_events(key, finished=False)
-                self._update(key, status=Status.INTERRUPTED)
-        self._progress.end()
+                with suppress(OSError):  # a full disk; nobody holds the sweep, so it reads the same
+                    self._close_events(key, finished=False)
+                    self._update(key, status=Status.INTERRUPTED)
 
     def waiting(self) -> list[str]:
         """The trials that have not run, or failed inside an array and are to be tried again."""
@@ -91,7 +95,7 @@ class Book:
         if last is None:
             last = self._failures[key] > self._max_failures
         if fatal:
-            self.fatal = summary
+            self.fatal = MetricMissing(summary)
         attempt = self.records[key].attempts
         with (self._folder(key) / "errors.log").open("a", encoding="utf-8") as file:
             file.write(f"attempt {attempt}: {summary}\n{trace}\n")
@@ -108,7 +112,7 @@ class Book:
         if self.fatal:
             return
         if not self.records[key].history:
-            self.fatal = f"the trainable returned without reporting {self.metric!r}"
+            self.fatal = MetricMissing(f"the trainable returned without reporting {self.metric!r}")
             return
         self._close_events(key, finished=True)
         self._update(key, status=Status.FINISHED, error=None)
@@ -130,7 +134,7 @@ class Book:
             events.close(finished=finished)
 
     def _folder(self, key: str) -> Path:
-        return self._ledger.directory / self.records[key].path
+        return self.directory / self.records[key].path
 
     def _update(self, key: str, **changes: Any) -> None:
         self._set(key, **changes)

@@ -126,13 +126,18 @@ class Sweep:
         return cluster.local_ray(node)
 
     def _look_ahead(self, plan: Plan, share: Share, ledger: Ledger) -> Outlook:
-        arrays = form_arrays(plan.todo, self.file.fuse, share, self._resolved.fuse_key)
-        why_alone = None
-        if self.file.fuse == "off":
-            why_alone = "fuse is off"
-        elif self._resolved.fuse_key is None:
-            why_alone = f"{self.file.train} has no array form"
-        elif all(len(array) == 1 for array in arrays):
+        """Put the trials into arrays, or say why each trains alone."""
+        fuse, key, train = self.file.fuse, self._resolved.fuse_key, self.file.train
+        why_alone = "fuse is off" if fuse == "off" else None
+        if key is None and not why_alone:
+            why_alone = f"{train} has no array form"
+        try:
+            arrays = form_arrays(plan.todo, fuse, share, None if why_alone else key)
+        except Exception as error:  # the user's fuse_key refuses them, with its reason
+            if fuse != "auto":
+                raise SweepsError(f"fuse is {fuse}, but {train} cannot: {error}") from None
+            arrays, why_alone = form_arrays(plan.todo, "off", share, None), str(error)
+        if not why_alone and all(len(array) == 1 for array in arrays):
             why_alone = "no two of them have the same shapes and a place to share"
         return Outlook(plan, share, arrays, why_alone, ledger.directory)
 

@@ -8,6 +8,7 @@ report stays.
 import io
 import os
 import socket
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -248,7 +249,13 @@ def check_metric(metric: str, numbers: Mapping[str, float]) -> None:
 
 
 def limit_to_share(job: Job, trials: int) -> None:
-    """Keep torch to the threads of one trial, and its allocator to the trials' share of a GPU."""
+    """Keep torch to the threads of one trial, and its allocator to the trials' share of a GPU.
+
+    On a worker that has not imported torch, and may never do so, the variable is enough.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(max(1, int(job.cpu)))
+    if not job.gpu and "torch" not in sys.modules:
+        return
     import torch  # here, and not above: the driver imports this file too
 
     torch.set_num_threads(max(1, int(job.cpu)))

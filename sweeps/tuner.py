@@ -8,6 +8,7 @@ done is decided from the ledger.
 import contextlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sweeps.arrays import Array
 from sweeps.book import Book
 from sweeps.cluster import Share
 from sweeps.display import Progress
-from sweeps.errors import MetricMissing
+from sweeps.errors import DirectoryError, MetricMissing
 from sweeps.ledger import Ledger, Report
 from sweeps.space import Trial
 from sweeps.sweepfile import SweepFile
@@ -73,7 +74,7 @@ def run_trials(
         while not book.fatal and (again := set(book.waiting())):  # failed inside an array
             _fit(sweep, [(trial,) for trial in trials if trial.id in again], job, book)
     if book.fatal:
-        raise MetricMissing(book.fatal)
+        raise book.fatal
 
 
 def _fit(sweep: SweepFile, arrays: Sequence[Array], job: Job, book: Book) -> None:
@@ -121,6 +122,23 @@ def _name(trial: Any) -> str:
     return f"{first}+{len(others)}" if others else first
 
 
+def _guarded(tell: Callable[..., None]) -> Callable[..., None]:
+    """A callback that cannot write ends the sweep with the reason, not Ray with a traceback."""
+
+    @wraps(tell)
+    def guarded(self: "Watcher", *args: Any, **kwargs: Any) -> None:
+        try:
+            tell(self, *args, **kwargs)
+        except OSError as error:
+            where = error.filename or self._book.directory
+            self._book.fatal = DirectoryError(
+                f"{where} cannot be written: {error.strerror}; what was recorded is kept:"
+                " run the same command again once it can be"
+            )
+
+    return guarded
+
+
 class Watcher(tune.Callback):
     """Ray Tune's events, passed on to the book."""
 
@@ -130,11 +148,13 @@ class Watcher(tune.Callback):
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles callbacks into its snapshot; ours are of no use there
 
+    @_guarded
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         for key in _ids(trial):
             if key in self._book.waiting():
                 self._book.start(key)
 
+    @_guarded
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any
     ) -> None:
@@ -148,12 +168,15 @@ class Watcher(tune.Callback):
             report = Report(result["step"], result["metrics"], result["seconds"])
             self._book.report(result["trial"], report, result["where"])
 
+    @_guarded
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         self._fail(trial, last=False)
 
+    @_guarded
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         self._fail(trial, last=True)
 
+    @_guarded
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         for key in self._book.running(_ids(trial)):
             self._book.finish(key)
@@ -167,7 +190,7 @@ class Watcher(tune.Callback):
         try:
             check_metric(self._book.metric, numbers)
         except MetricMissing as error:
-            self._book.fatal = str(error)
+            self._book.fatal = error
             return
         step, seconds = result["training_iteration"] - 1, result.get("time_this_iter_s", 0.0)
         self._book.report(key, Report(step, numbers, round(seconds, 6)), result["hostname"])

@@ -92,7 +92,7 @@ def train_many(
 def fuse_key(config: Mapping[str, Any]) -> str:
     """What configs must agree in to be trained as one array."""
     settings = TrainConfig.model_validate(config)
-    names = ("dataset", "train_images", "batch_size", "epochs", "optimizer", "precision")
+    names = ("dataset", "subset", "batch_size", "epochs", "optimizer", "precision")
     return " ".join(f"{name}={getattr(settings, name)}" for name in names)
 
 

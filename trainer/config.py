@@ -34,8 +34,8 @@ class TrainConfig(BaseModel):
     dataset: Literal["fashion_mnist", "digits"] = Field(
         default="fashion_mnist", description="digits comes with scikit-learn, no download"
     )
-    train_images: int | None = Field(
-        default=None, ge=1, description="train on the first so many images only"
+    subset: float = Field(
+        default=1.0, gt=0, le=1, description="the first part of the images, for a quick look"
     )
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         default="fp32", description="of the arithmetic; tf32 needs a GPU, weights stay fp32"

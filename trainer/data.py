@@ -27,7 +27,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def first(self, count: int | None) -> "Split":
+    def first(self, part: float) -> "Split":
+        """The first of the examples: this part of them, at least one."""
+        count = max(1, int(part * len(self)))
         return Split(self.images[:count], self.labels[:count])
 
     def to(self, device: torch.device) -> "Split":
@@ -45,7 +47,7 @@ class Dataset:
 def load_for(settings: TrainConfig, device: torch.device) -> Dataset:
     """The data that a run trains and is tested on."""
     data = load_dataset(settings.dataset, settings.data_dir, device)
-    return Dataset(data.train.first(settings.train_images), data.test)
+    return Dataset(data.train.first(settings.subset), data.test.first(settings.subset))
 
 
 @lru_cache(maxsize=2)

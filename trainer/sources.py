@@ -55,7 +55,7 @@ def locate(dataset: str, data_dir: str | None) -> Path | None:
 
 def check_batch_size(config: TrainConfig) -> None:
     """Raise :class:`DataError` if a batch would be larger than the training set."""
-    images = min(TRAIN_SIZES[config.dataset], config.train_images or TRAIN_SIZES[config.dataset])
+    images = int(config.subset * TRAIN_SIZES[config.dataset])
     if config.batch_size > images:
         raise DataError(
             f"batch_size must be at most {images:,}, the training images of {config.dataset};"
