@@ -33,7 +33,9 @@ clean:
 $(VENV)/ready: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed, and none is on PATH;" \
 		"install it, or name it: make PYTHON=/path/to/python3.12"; exit 2; }
-	@$(PYTHON) -m venv $(VENV) || { echo "error: '$(PYTHON) -m venv' failed;" \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: Python 3.11 or newer is needed, $(PYTHON) is older"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { echo "error: '$(PYTHON) -m venv' failed;" \
 		"on Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 2; }
 	@echo "installing into $(VENV) (torch is large: a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .

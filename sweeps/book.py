@@ -18,7 +18,7 @@ class Book:
 
     Args:
         trials: all that are to be run.
-        max_failures: how often a trial that fails inside an array is tried again.
+        max_failures: how often a trial that fails is tried again.
         records_reports: whether reports are recorded here, as for plain Ray Tune functions; any
             other trainable has recorded them itself, on the worker.
 
@@ -48,23 +48,24 @@ class Book:
         self._progress = progress
         self._events: dict[str, EventLog] = {}
         for key in self.records:
-            self._update(key, status=Status.PENDING)
+            self._set(key, status=Status.PENDING)
 
     def __enter__(self) -> None:
         self._progress.begin(self.records)
 
     def __exit__(self, *_: object) -> None:
-        """Whatever is under way when the run ends was interrupted."""
+        """Whatever is under way, or waits for its next attempt, is interrupted."""
         self._progress.end()
         for key, record in self.records.items():
-            if record.status is Status.RUNNING:
+            begun = record.status is Status.PENDING and record.attempts > 0
+            if record.status is Status.RUNNING or begun:
                 with suppress(OSError):  # a full disk; nobody holds the sweep, so it reads the same
                     self._close_events(key, finished=False)
                     self._update(key, status=Status.INTERRUPTED)
 
     def waiting(self) -> list[str]:
         """The trials that have not run, or failed inside an array and are to be tried again."""
-        return [key for key, r in self.records.items() if r.status is Status.PENDING]
+        return [key for key in self.records if self.is_waiting(key)]
 
     def start(self, key: str) -> None:
         """An attempt begins."""
@@ -84,16 +85,19 @@ class Book:
             self._record_here(key, report)
         del history[report.step :]  # reports after the checkpoint that this attempt began from
         history.append(report)
-        self._set(key, where=where)
+        if where != self.records[key].where:
+            self._update(key, where=where)
         self._progress.reported(self.records[key])
 
     def fail(
-        self, key: str, summary: str, trace: str, *, fatal: bool = False, last: bool | None = None
+        self, key: str, summary: str, trace: str, *, fatal: bool = False, alone: bool = True
     ) -> None:
-        """An attempt has failed; ``last`` says whether for good, else the count of failures."""
+        """An attempt has failed; for good, if there were too many and it was not in an array.
+
+        What brings a whole array down may be one of its members: the others are given a chance.
+        """
         self._failures[key] += 1
-        if last is None:
-            last = self._failures[key] > self._max_failures
+        last = alone and self._failures[key] > self._max_failures
         if fatal:
             self.fatal = MetricMissing(summary)
         attempt = self.records[key].attempts
@@ -117,6 +121,9 @@ class Book:
         self._close_events(key, finished=True)
         self._update(key, status=Status.FINISHED, error=None)
         self._progress.ended(self.records[key])
+
+    def is_waiting(self, key: str) -> bool:
+        return self.records[key].status is Status.PENDING
 
     def running(self, keys: Sequence[str]) -> list[str]:
         """Those of these trials that are under way."""

@@ -117,7 +117,7 @@ def run(
     if not announced:
         out.print(f"{sweep.file.name}  nothing to do: all trials in {folder} have finished")
     _print_results(results, folder)
-    return 1 if results.count(Status.FAILED) else 0
+    return 0 if results.count(Status.FINISHED, Status.STOPPED) == len(results) else 1
 
 
 @app.command()

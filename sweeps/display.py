@@ -210,7 +210,9 @@ def columns(record: Record, metric: str) -> list[tuple[str, str]]:
 
 
 def number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.3g}"
 
 
 def clock(seconds: float) -> str:

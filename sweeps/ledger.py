@@ -142,7 +142,7 @@ class Ledger:
         """
         try:
             self.trials_dir.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(blocking=False)
+            self._lock.acquire(timeout=1)  # `status` may hold it for a moment
         except Timeout:
             raise DirectoryError(
                 f"{self.directory} is in use by another `sweeps run` ({self._holder()});"
@@ -260,7 +260,7 @@ def status_of(folder: Path, data: Mapping[str, Any] | None = None) -> Status:
 def read_history(folder: Path) -> list[Report]:
     """The reports of a trial so far; what follows a damaged line is not read."""
     try:
-        lines = (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (folder / "history.jsonl").read_text("utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     history: list[Report] = []

@@ -24,7 +24,7 @@ class Row:
         best: the best value of the sweep's metric as ``value``, and its ``epoch`` from 1 on;
             ``None`` if there is no finite one.
         path: the trial's folder, relative to the sweep's directory.
-        seconds: time spent on the reported epochs.
+        seconds: wall time of the reported epochs; in an array, those of the whole array.
         where: the host, and the GPU if it had one.
     """
 

@@ -62,6 +62,24 @@ class Sweep:
             raise InvalidSweep(source, [str(error)]) from None
         if problems := find_problems(self._resolved, self.trials, file.metric):
             raise InvalidSweep(source, problems)
+        self._find_fuse_keys(source)
+
+    def _find_fuse_keys(self, source: str) -> None:
+        """What trials must agree in to train together, or why each trains alone."""
+        fuse, key = self.file.fuse, self._resolved.fuse_key
+        self._why_alone = "fuse is off" if fuse == "off" else None
+        self._fuse_keys: dict[str, str] = {}
+        if key is None and not self._why_alone:
+            self._why_alone = f"{self.file.train} has no array form"
+        if key is None or self._why_alone:
+            return
+        try:
+            self._fuse_keys = {trial.id: key(trial) for trial in self.trials}
+        except Exception as error:  # the user's fuse_key refuses them, with its reason
+            if fuse != "auto":
+                problem = f"fuse: must be auto or off for {self.file.train}, got {fuse}: {error}"
+                raise InvalidSweep(source, [problem]) from None
+            self._why_alone = str(error)
 
     def plan(
         self,
@@ -127,16 +145,10 @@ class Sweep:
 
     def _look_ahead(self, plan: Plan, share: Share, ledger: Ledger) -> Outlook:
         """Put the trials into arrays, or say why each trains alone."""
-        fuse, key, train = self.file.fuse, self._resolved.fuse_key, self.file.train
-        why_alone = "fuse is off" if fuse == "off" else None
-        if key is None and not why_alone:
-            why_alone = f"{train} has no array form"
-        try:
-            arrays = form_arrays(plan.todo, fuse, share, None if why_alone else key)
-        except Exception as error:  # the user's fuse_key refuses them, with its reason
-            if fuse != "auto":
-                raise SweepsError(f"fuse is {fuse}, but {train} cannot: {error}") from None
-            arrays, why_alone = form_arrays(plan.todo, "off", share, None), str(error)
+        why_alone, key = self._why_alone, None
+        if why_alone is None:
+            key = lambda trial: self._fuse_keys[trial.id]  # noqa: E731
+        arrays = form_arrays(plan.todo, self.file.fuse, share, key)
         if not why_alone and all(len(array) == 1 for array in arrays):
             why_alone = "no two of them have the same shapes and a place to share"
         return Outlook(plan, share, arrays, why_alone, ledger.directory)

@@ -37,7 +37,11 @@ from sweeps.resolve import Resolved, import_from, resolve
 
 @dataclass(frozen=True)
 class Job:
-    """What all trials of a sweep share. ``cpu`` and ``gpu`` are one trial's share."""
+    """What all workers of a sweep are told.
+
+    ``cpu`` and ``gpu`` are one trial's share; ``arrays`` are the trials that train together, by the
+    name of the Ray trial that runs them.
+    """
 
     directory: str
     train: str
@@ -45,6 +49,7 @@ class Job:
     cpu: float
     gpu: float
     import_path: tuple[str, ...]
+    arrays: Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 class TrialFailed(Exception):
@@ -62,10 +67,10 @@ class TrialFailed(Exception):
 
 
 def ray_trainable(job: Job) -> Callable[[dict[str, Any]], None]:
-    """A Ray Tune function that runs the trials named by its configuration."""
+    """A Ray Tune function that runs the array named by its configuration."""
 
     def trial(config: dict[str, Any]) -> None:
-        run_trials(job, [Member(job, **member) for member in config["trials"]])
+        run_trials(job, [Member(job, **member) for member in job.arrays[config["array"]]])
 
     return trial
 
@@ -104,14 +109,17 @@ def run_trials(job: Job, members: Sequence[Member]) -> None:
         TrialFailed: whatever the function raised, as text.
     """
     members = [member for member in members if member.is_running()]
+    if not members:
+        unseen = f"{whereabouts()} does not see the records in {job.directory}"
+        raise TrialFailed(f"{unseen}: it must be on storage that all nodes share", unseen)
     with ExitStack() as stack:
         try:
             output = stack.enter_context(Output([member.folder for member in members]))
             stack.enter_context(redirect_stdout(output))
             stack.enter_context(redirect_stderr(output))
+            limit_to_share(job, len(members))
             import_from(job.import_path)
             resolved = resolve(job.train)
-            limit_to_share(job, len(members))
             if not resolved.reports:
                 resolved.function(members[0].config)
             elif len(members) == 1:
@@ -133,16 +141,17 @@ def _run_one(resolved: Resolved, member: Member) -> None:
 
 
 def _run_array(resolved: Resolved, members: Sequence[Member]) -> None:
-    """Train the members together; one that fails is told of at once, and the others go on."""
+    """Train the members together; those that failed are told of when the others have ended."""
     arguments = [member.begin(resolved) for member in members]
-    for member in members:
-        member.recorder.alone = False
-    resolved.module.train_many(
+    errors = resolved.module.train_many(
         [member.config for member in members],
         reports=[member.recorder for member in members],
         log_dirs=[one["log_dir"] for one in arguments],
         resume_from=[one.get("resume_from") for one in arguments],
     )
+    for member, error in zip(members, errors, strict=True):
+        if error is not None:
+            tune.report({"trial": member.id, "error": explain(error).args})
 
 
 def explain(error: Exception) -> TrialFailed:
@@ -168,12 +177,10 @@ class Recorder:
     """The ``report`` that a trainable calls: records, then tells Ray.
 
     Attributes:
-        alone: whether an error in it ends the worker's attempt; in an array it is the member's own.
         events: where the reports become scalars, unless the trainable writes its own.
     """
 
     def __init__(self, member: Member, next_step: int) -> None:
-        self.alone = True
         self.events: EventLog | None = None
         self._member = member
         self._next_step = next_step
@@ -181,14 +188,7 @@ class Recorder:
         self._last = time.perf_counter()
 
     def __call__(self, metrics: Mapping[str, Any], *, checkpoint: Path | None = None) -> None:
-        try:
-            message = self._record(metrics, checkpoint)
-        except Exception as error:
-            if not self.alone:
-                failed = explain(error)
-                tune.report({"trial": self._member.id, "error": failed.args})
-            raise
-        tune.report(message)
+        tune.report(self._record(metrics, checkpoint))
 
     def close(self, *, finished: bool) -> None:
         if self.events:
@@ -251,9 +251,12 @@ def check_metric(metric: str, numbers: Mapping[str, float]) -> None:
 def limit_to_share(job: Job, trials: int) -> None:
     """Keep torch to the threads of one trial, and its allocator to the trials' share of a GPU.
 
-    On a worker that has not imported torch, and may never do so, the variable is enough.
+    On a worker that has not imported torch, and may never do so, the variables are enough. A Ray
+    that others have started would let a trial without a share see every GPU.
     """
     os.environ["OMP_NUM_THREADS"] = str(max(1, int(job.cpu)))
+    if not job.gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if not job.gpu and "torch" not in sys.modules:
         return
     import torch  # here, and not above: the driver imports this file too

@@ -14,13 +14,14 @@ from typing import Any
 
 from ray import cloudpickle, tune
 from ray.exceptions import RayActorError
+from ray.tune.error import TuneError
 from ray.tune.result import AUTO_RESULT_KEYS
 
 from sweeps.arrays import Array
 from sweeps.book import Book
 from sweeps.cluster import Share
 from sweeps.display import Progress
-from sweeps.errors import DirectoryError, MetricMissing
+from sweeps.errors import ClusterError, DirectoryError, MetricMissing
 from sweeps.ledger import Ledger, Report
 from sweeps.space import Trial
 from sweeps.sweepfile import SweepFile
@@ -52,14 +53,6 @@ def run_trials(
         MetricMissing: the trainable does not report the sweep's metric.
         KeyboardInterrupt: Ctrl-C; the trials under way are recorded as interrupted.
     """
-    job = Job(
-        directory=str(ledger.directory.absolute()),
-        train=sweep.train,
-        metric=sweep.metric,
-        cpu=share.cpu,
-        gpu=share.gpu,
-        import_path=tuple(import_path),
-    )
     trials = [trial for array in arrays for trial in array]
     book = Book(
         ledger,
@@ -69,37 +62,63 @@ def run_trials(
         max_failures=sweep.max_failures,
         records_reports=not reports,
     )
+
+    def fit(chosen: Sequence[Array], retries: int) -> None:
+        job = Job(
+            directory=str(ledger.directory.absolute()),
+            train=sweep.train,
+            metric=sweep.metric,
+            cpu=share.cpu,
+            gpu=share.gpu,
+            import_path=tuple(import_path),
+            arrays={_name_of(array): [_describe(t, book) for t in array] for array in chosen},
+        )
+        _fit(sweep.name, job, book, retries)
+
     with book:
-        _fit(sweep, arrays, job, book)
-        while not book.fatal and (again := set(book.waiting())):  # failed inside an array
-            _fit(sweep, [(trial,) for trial in trials if trial.id in again], job, book)
+        fit(arrays, sweep.max_failures)
+        while not book.fatal and (again := set(book.waiting())):  # failed in an array: now alone
+            fit([(trial,) for trial in trials if trial.id in again], 0)
     if book.fatal:
         raise book.fatal
 
 
-def _fit(sweep: SweepFile, arrays: Sequence[Array], job: Job, book: Book) -> None:
-    """One run of Ray Tune, one of its trials per array."""
-    space = [[_described(trial, book) for trial in array] for array in arrays]
-    with tempfile.TemporaryDirectory(prefix="sweepboard-") as folder:
+def _fit(name: str, job: Job, book: Book, retries: int) -> None:
+    """One run of Ray Tune, one of its trials per array.
+
+    Ray Tune copies the whole grid for every point of it, so the grid holds names only.
+    """
+    with tempfile.TemporaryDirectory(prefix="sweepboard-", ignore_cleanup_errors=True) as folder:
         tuner = tune.Tuner(
             tune.with_resources(ray_trainable(job), _request(job)),
-            param_space={"trials": tune.grid_search(space)},
+            param_space={"array": tune.grid_search(list(job.arrays))},
             tune_config=tune.TuneConfig(
-                reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
+                reuse_actors=True, trial_name_creator=_array, trial_dirname_creator=_array
             ),
             run_config=tune.RunConfig(
-                name=sweep.name,
+                name=name,
                 storage_path=folder,
-                failure_config=tune.FailureConfig(max_failures=sweep.max_failures),
-                callbacks=[Watcher(book)],
+                failure_config=tune.FailureConfig(max_failures=retries),
+                callbacks=[Watcher(book, job)],
                 stop=FatalStopper(book),
                 verbose=0,
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except (RuntimeError, TuneError) as error:  # the memory monitor's kills come as these
+            summary, trace, _ = _explain(error)
+            if not (running := book.running(list(book.records))):
+                raise ClusterError(f"Ray Tune gave up: {summary}") from error
+            for key in running:
+                book.fail(key, summary, trace)
 
 
-def _described(trial: Trial, book: Book) -> dict[str, Any]:
+def _name_of(array: Array) -> str:
+    return array[0].id if len(array) == 1 else f"{array[0].id}+{len(array) - 1}"
+
+
+def _describe(trial: Trial, book: Book) -> dict[str, Any]:
     return {"id": trial.id, "path": book.records[trial.id].path, "config": trial.config}
 
 
@@ -107,19 +126,15 @@ def _request(job: Job) -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]
     """An array asks for one trial's processors, and the sum of its members' GPU shares."""
 
     def request(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        gpu = round(job.gpu * len(config["trials"]), 4)
+        gpu = round(job.gpu * len(job.arrays[config["array"]]), 4)
         return tune.PlacementGroupFactory([{"CPU": job.cpu} | ({"GPU": gpu} if gpu else {})])
 
     return request
 
 
-def _ids(trial: Any) -> list[str]:
-    return [member["id"] for member in trial.config["trials"]]
-
-
-def _name(trial: Any) -> str:
-    first, *others = _ids(trial)
-    return f"{first}+{len(others)}" if others else first
+def _array(trial: Any) -> str:
+    name: str = trial.config["array"]
+    return name
 
 
 def _guarded(tell: Callable[..., None]) -> Callable[..., None]:
@@ -142,16 +157,20 @@ def _guarded(tell: Callable[..., None]) -> Callable[..., None]:
 class Watcher(tune.Callback):
     """Ray Tune's events, passed on to the book."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Book, job: Job) -> None:
         self._book = book
+        self._job = job
+
+    def _ids(self, trial: Any) -> list[str]:
+        return [member["id"] for member in self._job.arrays[_array(trial)]]
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles callbacks into its snapshot; ours are of no use there
 
     @_guarded
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-        for key in _ids(trial):
-            if key in self._book.waiting():
+        for key in self._ids(trial):
+            if self._book.is_waiting(key):
                 self._book.start(key)
 
     @_guarded
@@ -159,7 +178,7 @@ class Watcher(tune.Callback):
         self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any
     ) -> None:
         if self._book.records_reports:
-            [key] = _ids(trial)
+            [key] = self._ids(trial)
             self._plain_result(key, result)
         elif "error" in result:
             summary, trace, fatal = result["error"]
@@ -170,15 +189,15 @@ class Watcher(tune.Callback):
 
     @_guarded
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-        self._fail(trial, last=False)
+        self._fail(trial)
 
     @_guarded
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-        self._fail(trial, last=True)
+        self._fail(trial)
 
     @_guarded
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-        for key in self._book.running(_ids(trial)):
+        for key in self._book.running(self._ids(trial)):
             self._book.finish(key)
 
     def _plain_result(self, key: str, result: Mapping[str, Any]) -> None:
@@ -195,10 +214,13 @@ class Watcher(tune.Callback):
         step, seconds = result["training_iteration"] - 1, result.get("time_this_iter_s", 0.0)
         self._book.report(key, Report(step, numbers, round(seconds, 6)), result["hostname"])
 
-    def _fail(self, trial: Any, *, last: bool) -> None:
+    def _fail(self, trial: Any) -> None:
+        """An attempt of all members failed, or none of them could even start."""
         summary, trace, fatal = _explain(_error_of(trial))
-        for key in self._book.running(_ids(trial)):
-            self._book.fail(key, summary, trace, fatal=fatal, last=last)
+        keys = self._ids(trial)
+        waiting = [key for key in keys if self._book.is_waiting(key)]
+        for key in self._book.running(keys) or waiting:
+            self._book.fail(key, summary, trace, fatal=fatal, alone=len(keys) == 1)
 
 
 class FatalStopper(tune.Stopper):

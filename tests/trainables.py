@@ -95,6 +95,6 @@ def train_many(
             bad = config["lr"] == 0.2 and epoch == 1
             try:
                 report({"loss": "text" if bad else config["lr"] / (epoch + 1)})
-            except TypeError as error:
+            except TypeError as error:  # this member's own; the others go on
                 errors[index] = error
     return errors

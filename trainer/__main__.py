@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     except ValidationError as error:
         lines = [f"  {p['loc'][0]}: {p['msg']}; got {p['input']!r}" for p in error.errors()]
         print("error: not a valid configuration:", *lines, sep="\n", file=sys.stderr)
-    except (ValueError, DataError) as error:
+    except (ValueError, OSError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
     return 2
 

@@ -5,8 +5,10 @@ TensorBoard file and its checkpoints, which continue alone or in any array. What
 step. On a GPU the step is captured as a CUDA graph and replayed; the data lie there as bytes.
 """
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -38,11 +40,23 @@ def run_array(
     """See :func:`trainer.train_many`."""
     device = pick_device()
     members = [
-        Member.begin(*given, device)
-        for given in zip(configs, reports, log_dirs, resume_from, strict=True)
+        Member(TrainConfig.model_validate(config), report, log_dir)
+        for config, report, log_dir in zip(configs, reports, log_dirs, strict=True)
     ]
-    for _, together in groupby(sorted(members, key=_epoch), key=_epoch):
-        train_together(list(together), device)
+    interrupted: BaseException | None = None
+    try:
+        for member, config, checkpoint_path in zip(members, configs, resume_from, strict=True):
+            with member.own_failures():
+                member.begin(config, checkpoint_path, device)
+        ready = sorted((member for member in members if not member.error), key=_epoch)
+        for _, together in groupby(ready, key=_epoch):
+            train_together(list(together), device)
+    except BaseException as error:
+        interrupted = error
+        raise
+    finally:
+        for member in members:
+            member.close(interrupted)
     return [member.error for member in members]
 
 
@@ -51,71 +65,68 @@ class Member:
     """One run in an array."""
 
     settings: TrainConfig
-    state: TrainState
-    logger: TensorBoardLogger
     report: Report
     log_dir: Path | None
     error: Exception | None = None
 
-    @classmethod
     def begin(
-        cls,
-        config: Mapping[str, Any],
-        report: Report,
-        log_dir: Path | None,
-        resume_from: Path | None,
-        device: torch.device,
-    ) -> "Member":
-        settings = TrainConfig.model_validate(config)
-        state = TrainState.fresh(settings, device)
+        self, config: Mapping[str, Any], resume_from: Path | None, device: torch.device
+    ) -> None:
+        """Build the model, from a checkpoint if there is one, and open the log."""
+        self.state = TrainState.fresh(self.settings, device)
         if resume_from:
-            state.restore(resume_from)
-        shown = settings.model_dump(include={*config, "seed"})
-        logger = TensorBoardLogger(log_dir, shown, state.next_epoch)
-        return cls(settings, state, logger, report, log_dir)
+            self.state.restore(resume_from)
+        shown = self.settings.model_dump(include={*config, "seed"})
+        self.logger = TensorBoardLogger(self.log_dir, shown, self.state.next_epoch)
+
+    def log_model(self, images: Tensor) -> None:
+        with self.own_failures():
+            if self.state.next_epoch == 0:
+                self.logger.log_model(self.state.model, images)
 
     def end_epoch(self, metrics: Mapping[str, float]) -> None:
-        """Log, save and report, unless it has failed; a failure stays this member's own."""
+        """Log, save and report, unless it has failed."""
         if self.error:
             return
         epoch = self.state.next_epoch
-        try:
+        self.state.next_epoch += 1
+        with self.own_failures():
             self.logger.log_epoch(metrics, self.state.model, epoch)
-            self.state.next_epoch += 1
             saved = None
             if self.log_dir:
                 saved = checkpoint.save(self.log_dir, self.state.to_dict(), epoch)
             self.report(metrics, checkpoint=saved)
+
+    @contextmanager
+    def own_failures(self) -> Iterator[None]:
+        """A failure in here stays this member's own."""
+        try:
+            yield
         except Exception as error:
             self.error = error
 
-    def close(self, error: BaseException | None) -> None:
-        error = error or self.error
-        self.logger.__exit__(type(error) if error else None, error, None)
+    def close(self, interrupted: BaseException | None) -> None:
+        error = interrupted or self.error
+        if hasattr(self, "logger"):
+            self.logger.__exit__(type(error) if error else None, error, None)
 
 
 def train_together(members: list[Member], device: torch.device) -> None:
     """Train members that stand at the same epoch to their end."""
     settings = members[0].settings
     data = load_for(settings, device)
-    interrupted: BaseException | None = None
+    images, _ = next(batches(data.train, 100, generator=None))
+    for member in members:
+        member.log_model(images)
+    array = TrainingArray(members, data, images[:2])
     try:
-        images, _ = next(batches(data.train, 100, generator=None))
-        for member in members:
-            if member.state.next_epoch == 0:
-                member.logger.log_model(member.state.model, images)
-        array = TrainingArray(members, data, images[:2])
         for _ in range(members[0].state.next_epoch, settings.epochs):
             for member, metrics in zip(members, array.epoch(), strict=True):
                 member.end_epoch(metrics)
             if all(member.error for member in members):
                 break
-    except BaseException as error:
-        interrupted = error
-        raise
     finally:
-        for member in members:
-            member.close(interrupted)
+        array.close()
 
 
 class TrainingArray:
@@ -159,6 +170,13 @@ class TrainingArray:
             tested = self._metrics("test", len(self._data.test))
         speed = {"images_per_second": count / seconds}
         return [one | other | speed for one, other in zip(trained, tested, strict=True)]
+
+    def close(self) -> None:
+        """Let go of the captured steps, and of the memory that they hold on a GPU."""
+        self._steps.clear()
+        if self._order.device.type == "cuda":
+            gc.collect()
+            torch.cuda.empty_cache()
 
     def _step(self, size: int) -> None:
         """One step of this many images, at the cursor; on a GPU it is captured and replayed."""

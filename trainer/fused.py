@@ -62,18 +62,29 @@ class ModuleArray(nn.Module):
         super().__init__()
         self.size = len(members)
         _check_equal(members)
-        with torch.no_grad():
-            expected = [member.eval()(example) for member in members]
-        self._body = self._build(members)
-        self.train(False)
-        with torch.no_grad():
-            got = self(example.expand(self.size, *example.shape))
-        for one, own in zip(got, expected, strict=True):
-            if one.shape != own.shape or not torch.allclose(one, own, rtol=1e-3, atol=1e-4):
-                raise CannotFuse("the array does not compute what its members do")
-        for member in members:
-            member.train()
+        try:
+            with torch.no_grad():
+                expected = [member.eval()(example) for member in members]
+            self._body = self._build(members)
+            self._compare(expected, example)
+        finally:
+            for member in members:
+                member.train()
         self.train()
+
+    def _compare(self, expected: Sequence[Tensor], example: Tensor) -> None:
+        """Refuse an array whose outputs are not its members'; one that diverged may be NaN."""
+        self.eval()
+        try:
+            with torch.no_grad():
+                got = self(example.expand(self.size, *example.shape))
+        except (RuntimeError, IndexError) as error:
+            reason = str(error).splitlines()[0]
+            raise CannotFuse(f"a layer gets another shape than alone: {reason}") from None
+        for one, own in zip(got, expected, strict=True):
+            same = one.shape == own.shape
+            if not same or not torch.allclose(one, own, rtol=1e-3, atol=1e-4, equal_nan=True):
+                raise CannotFuse("the array does not compute what its members do")
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map the members' inputs, (K, N, C, H, W) or (K, N, F), to their outputs (K, N, out)."""
@@ -88,10 +99,7 @@ class ModuleArray(nn.Module):
 
     def _build(self, members: Sequence[nn.Module]) -> fx.GraphModule:
         """Trace one member, and put the array's layer in the place of each of its layers."""
-        try:
-            graph = fx.Tracer().trace(members[0])
-        except Exception as error:
-            raise CannotFuse(f"its forward cannot be traced: {error}") from None
+        graph = _trace(members[0])
         root = nn.Module()
         for node in list(graph.nodes):
             match node.op:
@@ -109,6 +117,18 @@ class ModuleArray(nn.Module):
         body.graph.eliminate_dead_code()
         body.recompile()
         return body
+
+
+def _trace(member: nn.Module) -> fx.Graph:
+    """A module's operations; they must be the same in training and evaluation."""
+    try:
+        evaluated = fx.Tracer().trace(member.eval())
+        trained = fx.Tracer().trace(member.train())
+    except Exception as error:
+        raise CannotFuse(f"its forward cannot be traced: {error}") from None
+    if str(evaluated) != str(trained):
+        raise CannotFuse("its forward does something else in training than in evaluation")
+    return trained
 
 
 def to_planes(images: Tensor) -> Tensor:
@@ -264,6 +284,11 @@ def _arguments(node: fx.Node) -> list[Any]:
 
 
 def _check_equal(members: Sequence[nn.Module]) -> None:
+    for name, parameter in members[0].named_parameters(remove_duplicate=False):
+        if not parameter.requires_grad:
+            raise CannotFuse(f"{name}: a parameter that is not trained")
+        if name not in dict(members[0].named_parameters()):
+            raise CannotFuse(f"{name}: a parameter that is shared between layers")
     described = [(repr(m), {n: p.shape for n, p in m.state_dict().items()}) for m in members]
     if any(type(m) is not type(members[0]) for m in members) or any(
         one != described[0] for one in described

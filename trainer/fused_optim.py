@@ -48,7 +48,8 @@ class ArrayOptimizer:
             case AdamW():
                 self._prepare_adam(decoupled=True)
             case Adam():
-                self._prepare_adam(decoupled=False)
+                decoupled = bool(self._groups[0].get("decoupled_weight_decay"))
+                self._prepare_adam(decoupled=decoupled)
             case SGD():
                 self._prepare_sgd()
             case other:

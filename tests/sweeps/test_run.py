@@ -48,7 +48,7 @@ def test_every_trial_of_a_users_function_is_recorded_and_a_second_run_does_nothi
     assert (done.returncode, done.stderr) == (0, "")
     assert "3 trials: 3 finished" in done.stdout
     assert "best: " in done.stdout
-    assert "lr=0.001 with loss 0.0003 at epoch 3" in done.stdout
+    assert "lr=0.001 with loss 0.000333 at epoch 3" in done.stdout
     found = rows(folder)
     assert set(found) == {0.1, 0.2, 0.001}
     row = found[0.1]

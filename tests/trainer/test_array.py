@@ -145,6 +145,25 @@ def test_a_member_whose_report_raises_ends_alone_and_is_named(tmp_path: Path) ->
     assert [len(epochs) for epochs in kept] == [2, 1, 2]
 
 
+def test_a_member_that_diverged_goes_on_in_its_array(tmp_path: Path) -> None:
+    configs = [{**config, "lr": lr} for config, lr in zip(GRID[:2], (1e30, 0.001), strict=True)]
+    folders = [tmp_path / "0", tmp_path / "1"]
+    assert all(train_many(configs, reports=[Kept(1), Kept(1)], log_dirs=folders))
+    saved = [folder / "checkpoint-00000.pt" for folder in folders]
+    diverged, healthy = together(configs, log_dirs=folders, resume_from=saved)
+    assert diverged[-1]["loss/train"] != diverged[-1]["loss/train"]
+    assert healthy[-1]["accuracy/test"] > 0.3
+
+
+def test_a_member_whose_checkpoint_is_damaged_ends_alone(tmp_path: Path) -> None:
+    (tmp_path / "damaged.pt").write_text("not a checkpoint")
+    kept = [Kept(), Kept()]
+    errors = train_many(GRID[:2], reports=kept, resume_from=[tmp_path / "damaged.pt", None])
+    assert "damaged.pt is not a readable checkpoint" in str(errors[0])
+    assert errors[1] is None
+    assert [len(epochs) for epochs in kept] == [0, 2]
+
+
 def test_a_checkpoint_of_a_member_is_no_larger_than_one_made_alone(tmp_path: Path) -> None:
     train({**GRID[0], "epochs": 1}, report=Kept(), log_dir=tmp_path / "alone")
     together(

@@ -191,9 +191,42 @@ class Branching(nn.Module):
         return self.out(x) if x.sum() > 0 else self.out(-x)
 
 
+class Tied(nn.Module):
+    """Two layers that share their weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(20, 20), nn.Linear(20, 20)
+        self.second.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x))
+
+
+class Noisy(nn.Module):
+    """Does something else in training than in evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(20, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(x * 2 if self.training else x)
+
+
+def frozen() -> nn.Module:
+    model = perceptron()
+    model.get_parameter("0.weight").requires_grad_(False)
+    return model
+
+
 @pytest.mark.parametrize(
     ("make", "shape", "message"),
     [
+        (Tied, (20,), "second.weight: a parameter that is shared"),
+        (Noisy, (20,), "something else in training"),
+        (frozen, (20,), "0.weight: a parameter that is not trained"),
+        (lambda: nn.Sequential(nn.Linear(8, 4)), (1, 8, 8), "another shape than alone"),
         (lambda: nn.Sequential(nn.LSTM(20, 10)), (20,), "0: LSTM has no array form"),
         (
             lambda: nn.Sequential(nn.Linear(20, 8), nn.PReLU()),
@@ -212,8 +245,10 @@ class Branching(nn.Module):
 def test_what_cannot_be_fused_is_named_with_the_reason(
     make: Callable[[], nn.Module], shape: tuple[int, ...], message: str
 ) -> None:
+    models = build(make)
     with pytest.raises(CannotFuse, match=message):
-        ModuleArray(build(make), torch.rand(2, *shape))
+        ModuleArray(models, torch.rand(2, *shape))
+    assert all(model.training for model in models)
 
 
 def test_models_and_optimizers_that_differ_are_refused() -> None:
