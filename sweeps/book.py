@@ -69,13 +69,13 @@ class Book:
 
     def start(self, key: str) -> None:
         """An attempt begins."""
+        attempts = self.records[key].attempts + 1
+        self._update(key, status=Status.RUNNING, attempts=attempts)
         folder = self._folder(key)
         withdraw_failure(folder)
         if self.records_reports and key not in self._events:
             rewrite_history(folder, [])  # Ray's checkpoints of an earlier run are gone
             self._events[key] = EventLog(folder, self.records[key].config, next_step=0)
-        attempts = self.records[key].attempts + 1
-        self._update(key, status=Status.RUNNING, attempts=attempts)
         self._progress.started(self.records[key])
 
     def report(self, key: str, report: Report, where: str) -> None:

@@ -32,13 +32,16 @@ def main(arguments: Sequence[str]) -> int:
         label = ",".join(f"{key}={value}" for key, value in values.items()) or "defaults"
         label = label.replace("/", "_")  # data_dir is a path
         default = Path("runs/trainer") / f"{time.strftime('%Y%m%d-%H%M%S')}-{label}"[:200]
-        return train_here(config, settings.epochs, folder or default)
+        folder = folder or default
+        folder.mkdir(parents=True, exist_ok=True)
     except ValidationError as error:
         lines = [f"  {p['loc'][0]}: {p['msg']}; got {p['input']!r}" for p in error.errors()]
         print("error: not a valid configuration:", *lines, sep="\n", file=sys.stderr)
+        return 2
     except (ValueError, OSError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
-    return 2
+        return 2
+    return train_here(config, settings.epochs, folder)
 
 
 def train_here(config: Mapping[str, Any], epochs: int, log_dir: Path) -> int:
@@ -57,10 +60,9 @@ def train_here(config: Mapping[str, Any], epochs: int, log_dir: Path) -> int:
         print(f"interrupted after {done} of {epochs} epochs; see {log_dir}", file=sys.stderr)
         return 130
     except Exception:
-        if log_dir.exists():
-            from trainer.tensorboard import mark_failed
+        from trainer.tensorboard import mark_failed
 
-            mark_failed(log_dir)
+        mark_failed(log_dir)
         raise
     print(f"\nsee it with: tensorboard --logdir {log_dir}")
     return 0
