@@ -7,7 +7,9 @@ Sweepboard knows a trainable by its signature alone:
 
 Its module may offer, by these names, what lets a bad sweep be refused before anything starts:
 ``check(config)`` raises for an invalid configuration, ``prepare(configs)`` gets data ready and
-raises if it cannot, ``METRICS`` lists what will be reported.
+raises if it cannot, ``METRICS`` lists what will be reported. With ``fuse_key(config)`` and
+``train_many(configs, *, reports, log_dirs, resume_from)`` it trains several configurations of one
+key as an array, and returns for each the error that ended it, or ``None``.
 """
 
 import importlib

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from trainer import prepare
+
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     """Poll until a condition holds, and return what it returned."""
@@ -26,10 +28,11 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> 
 
 @pytest.fixture(scope="session")
 def fashion_data() -> Path:
-    """A folder that holds the official Fashion-MNIST files, or a skip that says what to do."""
+    """A folder with the official Fashion-MNIST files, unpacked, or a skip that says what to do."""
     folder = os.environ.get("SWEEPS_DATA")
     if not folder or not (Path(folder) / "FashionMNIST" / "raw").is_dir():
         pytest.skip("set SWEEPS_DATA to a folder that holds FashionMNIST/raw to run this test")
+    prepare([{"data_dir": folder}])
     return Path(folder)
 
 
