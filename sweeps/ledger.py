@@ -183,7 +183,7 @@ class Ledger:
         """Where a trial lives: where it was begun, even if it would be named otherwise today."""
         if self._names is None:
             names = os.listdir(self.trials_dir) if self.trials_dir.is_dir() else []  # noqa: PTH208
-            self._names = {name.rpartition(",")[2]: name for name in names}
+            self._names = {id_of(name): name for name in names}
         return self.trials_dir / self._names.setdefault(trial.id, trial.name)
 
     def record(self, trial: Trial) -> Record:
@@ -245,6 +245,17 @@ class Ledger:
     def _holder(self) -> str:
         holder = _read_json(self.directory / "holder.json")
         return f"process {holder['pid']} on {holder['host']}" if holder else "starting or ending"
+
+
+def id_of(path: str) -> str:
+    """The trial that a folder belongs to, by its path or name."""
+    return path.rpartition("/")[2].rpartition(",")[2]
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The configuration in a trial's ``trial.json``."""
+    data = _read_json(folder / "trial.json") or {}
+    return dict(data.get("config", {}))
 
 
 def status_of(folder: Path, data: Mapping[str, Any] | None = None) -> Status:

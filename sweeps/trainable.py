@@ -27,6 +27,8 @@ from sweeps.ledger import (
     Report,
     Status,
     append_report,
+    config_of,
+    id_of,
     keep_checkpoint,
     read_history,
     rewrite_history,
@@ -34,13 +36,16 @@ from sweeps.ledger import (
 )
 from sweeps.resolve import Resolved, import_from, resolve
 
+SEPARATOR = "\n"
+"""Between the folders of an array's trials, in the one text that names the array to Ray Tune."""
+
 
 @dataclass(frozen=True)
 class Job:
-    """What all workers of a sweep are told.
+    """What all workers of a sweep are told. ``cpu`` and ``gpu`` are one trial's share.
 
-    ``cpu`` and ``gpu`` are one trial's share; ``arrays`` are the trials that train together, by the
-    name of the Ray trial that runs them.
+    Ray Tune unpickles this for every trial, so it stays small: what is a trial's own, the worker
+    reads from its record.
     """
 
     directory: str
@@ -49,7 +54,6 @@ class Job:
     cpu: float
     gpu: float
     import_path: tuple[str, ...]
-    arrays: Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 class TrialFailed(Exception):
@@ -67,10 +71,10 @@ class TrialFailed(Exception):
 
 
 def ray_trainable(job: Job) -> Callable[[dict[str, Any]], None]:
-    """A Ray Tune function that runs the array named by its configuration."""
+    """A Ray Tune function that runs the trials whose folders its configuration names."""
 
     def trial(config: dict[str, Any]) -> None:
-        run_trials(job, [Member(job, **member) for member in job.arrays[config["array"]]])
+        run_trials(job, [Member(job, path) for path in config["array"].split(SEPARATOR)])
 
     return trial
 
@@ -78,10 +82,10 @@ def ray_trainable(job: Job) -> Callable[[dict[str, Any]], None]:
 class Member:
     """One of the trials that this worker runs."""
 
-    def __init__(self, job: Job, id: str, path: str, config: Mapping[str, Any]) -> None:  # noqa: A002
-        self.id = id
-        self.config = dict(config)
+    def __init__(self, job: Job, path: str) -> None:
+        self.id = id_of(path)
         self.folder = Path(job.directory) / path
+        self.config = config_of(self.folder)
         self.job = job
 
     def is_running(self) -> bool:

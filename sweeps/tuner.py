@@ -22,10 +22,16 @@ from sweeps.book import Book
 from sweeps.cluster import Share
 from sweeps.display import Progress
 from sweeps.errors import ClusterError, DirectoryError, MetricMissing
-from sweeps.ledger import Ledger, Report
-from sweeps.space import Trial
+from sweeps.ledger import Ledger, Report, id_of
 from sweeps.sweepfile import SweepFile
-from sweeps.trainable import Job, TrialFailed, check_metric, ray_trainable, to_numbers
+from sweeps.trainable import (
+    SEPARATOR,
+    Job,
+    TrialFailed,
+    check_metric,
+    ray_trainable,
+    to_numbers,
+)
 
 _RAY_KEYS = {*AUTO_RESULT_KEYS, "checkpoint_dir_name", "done", "experiment_tag"}
 _RAY_KEYS |= {"should_checkpoint", "trial_id", "trial_log_path"}
@@ -63,43 +69,42 @@ def run_trials(
         records_reports=not reports,
     )
 
-    def fit(chosen: Sequence[Array], retries: int) -> None:
-        job = Job(
-            directory=str(ledger.directory.absolute()),
-            train=sweep.train,
-            metric=sweep.metric,
-            cpu=share.cpu,
-            gpu=share.gpu,
-            import_path=tuple(import_path),
-            arrays={_name_of(array): [_describe(t, book) for t in array] for array in chosen},
-        )
-        _fit(sweep.name, job, book, retries)
-
+    job = Job(
+        directory=str(ledger.directory.absolute()),
+        train=sweep.train,
+        metric=sweep.metric,
+        cpu=share.cpu,
+        gpu=share.gpu,
+        import_path=tuple(import_path),
+    )
     with book:
-        fit(arrays, sweep.max_failures)
+        _fit(sweep.name, arrays, job, book, sweep.max_failures)
         while not book.fatal and (again := set(book.waiting())):  # failed in an array: now alone
-            fit([(trial,) for trial in trials if trial.id in again], 0)
+            alone = [(trial,) for trial in trials if trial.id in again]
+            _fit(sweep.name, alone, job, book, retries=0)
     if book.fatal:
         raise book.fatal
 
 
-def _fit(name: str, job: Job, book: Book, retries: int) -> None:
+def _fit(name: str, arrays: Sequence[Array], job: Job, book: Book, retries: int) -> None:
     """One run of Ray Tune, one of its trials per array.
 
-    Ray Tune copies the whole grid for every point of it, so the grid holds names only.
+    Ray Tune copies the whole grid for every point of it, so a point is one text: the folders of the
+    array's trials.
     """
+    grid = [SEPARATOR.join(book.records[trial.id].path for trial in array) for array in arrays]
     with tempfile.TemporaryDirectory(prefix="sweepboard-", ignore_cleanup_errors=True) as folder:
         tuner = tune.Tuner(
             tune.with_resources(ray_trainable(job), _request(job)),
-            param_space={"array": tune.grid_search(list(job.arrays))},
+            param_space={"array": tune.grid_search(grid)},
             tune_config=tune.TuneConfig(
-                reuse_actors=True, trial_name_creator=_array, trial_dirname_creator=_array
+                reuse_actors=True, trial_name_creator=_name, trial_dirname_creator=_name
             ),
             run_config=tune.RunConfig(
                 name=name,
                 storage_path=folder,
                 failure_config=tune.FailureConfig(max_failures=retries),
-                callbacks=[Watcher(book, job)],
+                callbacks=[Watcher(book)],
                 stop=FatalStopper(book),
                 verbose=0,
             ),
@@ -114,27 +119,24 @@ def _fit(name: str, job: Job, book: Book, retries: int) -> None:
                 book.fail(key, summary, trace)
 
 
-def _name_of(array: Array) -> str:
-    return array[0].id if len(array) == 1 else f"{array[0].id}+{len(array) - 1}"
-
-
-def _describe(trial: Trial, book: Book) -> dict[str, Any]:
-    return {"id": trial.id, "path": book.records[trial.id].path, "config": trial.config}
-
-
 def _request(job: Job) -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:
     """An array asks for one trial's processors, and the sum of its members' GPU shares."""
 
     def request(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        gpu = round(job.gpu * len(job.arrays[config["array"]]), 4)
+        gpu = round(job.gpu * len(config["array"].split(SEPARATOR)), 4)
         return tune.PlacementGroupFactory([{"CPU": job.cpu} | ({"GPU": gpu} if gpu else {})])
 
     return request
 
 
-def _array(trial: Any) -> str:
-    name: str = trial.config["array"]
-    return name
+def _ids(trial: Any) -> list[str]:
+    """Which of our trials a Ray trial runs."""
+    return [id_of(path) for path in trial.config["array"].split(SEPARATOR)]
+
+
+def _name(trial: Any) -> str:
+    first, *others = _ids(trial)
+    return f"{first}+{len(others)}" if others else first
 
 
 def _guarded(tell: Callable[..., None]) -> Callable[..., None]:
@@ -157,19 +159,15 @@ def _guarded(tell: Callable[..., None]) -> Callable[..., None]:
 class Watcher(tune.Callback):
     """Ray Tune's events, passed on to the book."""
 
-    def __init__(self, book: Book, job: Job) -> None:
+    def __init__(self, book: Book) -> None:
         self._book = book
-        self._job = job
-
-    def _ids(self, trial: Any) -> list[str]:
-        return [member["id"] for member in self._job.arrays[_array(trial)]]
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles callbacks into its snapshot; ours are of no use there
 
     @_guarded
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-        for key in self._ids(trial):
+        for key in _ids(trial):
             if self._book.is_waiting(key):
                 self._book.start(key)
 
@@ -178,7 +176,7 @@ class Watcher(tune.Callback):
         self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any
     ) -> None:
         if self._book.records_reports:
-            [key] = self._ids(trial)
+            [key] = _ids(trial)
             self._plain_result(key, result)
         elif "error" in result:
             summary, trace, fatal = result["error"]
@@ -197,7 +195,7 @@ class Watcher(tune.Callback):
 
     @_guarded
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-        for key in self._book.running(self._ids(trial)):
+        for key in self._book.running(_ids(trial)):
             self._book.finish(key)
 
     def _plain_result(self, key: str, result: Mapping[str, Any]) -> None:
@@ -217,7 +215,7 @@ class Watcher(tune.Callback):
     def _fail(self, trial: Any) -> None:
         """An attempt of all members failed, or none of them could even start."""
         summary, trace, fatal = _explain(_error_of(trial))
-        keys = self._ids(trial)
+        keys = _ids(trial)
         waiting = [key for key in keys if self._book.is_waiting(key)]
         for key in self._book.running(keys) or waiting:
             self._book.fail(key, summary, trace, fatal=fatal, alone=len(keys) == 1)
