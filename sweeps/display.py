@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -24,8 +23,8 @@ _STYLES = {
 _ORDER = [Status.RUNNING, Status.FAILED, Status.INTERRUPTED, Status.PENDING]
 
 
-class Progress(Protocol):
-    """What is told of a sweep's course, in this order."""
+class Progress:
+    """What is told of a sweep's course, in this order; as it is, it shows nothing."""
 
     def begin(self, records: Mapping[str, Record]) -> None: ...
     def started(self, record: Record) -> None: ...
@@ -38,17 +37,6 @@ class Progress(Protocol):
 def progress_for(console: Console, metric: str) -> Progress:
     """The display that suits where the output goes."""
     return LiveTable(console, metric) if console.is_terminal else Lines(console, metric)
-
-
-class Silent:
-    """Shows nothing: for calls from Python."""
-
-    def begin(self, records: Mapping[str, Record]) -> None: ...
-    def started(self, record: Record) -> None: ...
-    def reported(self, record: Record) -> None: ...
-    def retrying(self, record: Record) -> None: ...
-    def ended(self, record: Record) -> None: ...
-    def end(self) -> None: ...
 
 
 class Tally:
@@ -83,8 +71,8 @@ class Tally:
         return sum(fraction(record) for record in self.records.values())
 
 
-class Lines:
-    """One plain line per event, for pipes and logs."""
+class Shown(Progress):
+    """What both displays know of the sweep."""
 
     def __init__(self, console: Console, metric: str) -> None:
         self._console = console
@@ -94,6 +82,10 @@ class Lines:
         self._records = records
         self._tally = Tally(records)
         self._swept = swept(r.config for r in records.values())
+
+
+class Lines(Shown):
+    """One plain line per event, for pipes and logs."""
 
     def started(self, record: Record) -> None:
         again = f" (attempt {record.attempts})" if record.attempts > 1 else ""
@@ -112,30 +104,19 @@ class Lines:
         what = record.error if record.status is Status.FAILED else f"{record.seconds:.1f} s"
         self._say(record, str(record.status), f"{what}   [{self._tally}]")
 
-    def end(self) -> None: ...
-
     def _say(self, record: Record, event: str, detail: str) -> None:
         self._console.print(f"{record.id}  {event:<12}{detail}", soft_wrap=True)
 
 
-class LiveTable:
+class LiveTable(Shown):
     """A table that is redrawn in place; rows that do not fit the screen are counted."""
 
-    def __init__(self, console: Console, metric: str) -> None:
-        self._console = console
-        self._metric = metric
-
     def begin(self, records: Mapping[str, Record]) -> None:
-        self._records = records
-        self._tally = Tally(records)
-        self._swept = swept(r.config for r in records.values())
+        super().begin(records)
         self._live = Live(
             console=self._console, get_renderable=self._draw, refresh_per_second=4, transient=True
         )
         self._live.start()
-
-    def started(self, record: Record) -> None: ...
-    def reported(self, record: Record) -> None: ...
 
     def retrying(self, record: Record) -> None:
         self._console.print(f"{record.id}  {record.error}; it is tried again", style="yellow")

@@ -10,7 +10,7 @@ from typing import Any, Self
 from sweeps import cluster
 from sweeps.arrays import Array, form_arrays
 from sweeps.cluster import Node, Share
-from sweeps.display import Progress, Silent
+from sweeps.display import Progress
 from sweeps.errors import InvalidSweep, SweepsError
 from sweeps.ledger import Ledger, Overview
 from sweeps.plan import Plan, decide
@@ -111,7 +111,7 @@ class Sweep:
             cpus: how many processors of this machine to use; all, if not given.
             gpus: how many GPUs of this machine to use; all, if not given.
             progress: is told how the trials go on.
-            announce: is told, before anything is written, what will be done.
+            announce: is told, before the first trial is run, what will be done.
 
         Raises:
             SweepsError: with the reason and the next step; nothing was run.
@@ -128,7 +128,7 @@ class Sweep:
                 outlook = self._look_ahead(self._decide(ledger), share, ledger)
                 announce(outlook)
                 self._describe(ledger)
-                self._run(outlook, ledger, progress or Silent())
+                self._run(outlook, ledger, progress or Progress())
         return read_results(ledger.directory)
 
     def _ray(
@@ -149,7 +149,7 @@ class Sweep:
         if why_alone is None:
             key = lambda trial: self._fuse_keys[trial.id]  # noqa: E731
         arrays = form_arrays(plan.todo, self.file.fuse, share, key)
-        if not why_alone and all(len(array) == 1 for array in arrays):
+        if not why_alone and arrays and all(len(array) == 1 for array in arrays):
             why_alone = "no two of them have the same shapes and a place to share"
         return Outlook(plan, share, arrays, why_alone, ledger.directory)
 

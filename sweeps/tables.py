@@ -62,9 +62,12 @@ def plan_table(plan: Plan, arrays: Sequence[Array]) -> Table:
 def arrays_line(outlook: Outlook) -> str:
     """How the trials to run are put into arrays, or why they are not."""
     sizes = [len(array) for array in outlook.arrays]
+    if not sizes:
+        return "no trial to train"
     if outlook.why_alone:
         return f"trials train alone, as {outlook.why_alone}"
-    return f"trials train in {len(sizes)} arrays of {', '.join(map(str, sizes))}"
+    listed = ", ".join(map(str, sizes)) if len(sizes) <= 12 else f"up to {max(sizes)}"
+    return f"trials train in {len(sizes)} arrays of {listed}"
 
 
 def print_table(console: Console, table: Table) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from sweeps.errors import MetricMissing, SweepsError, did_you_mean
+from sweeps.errors import MetricMissing, SweepsError, nearest
 from sweeps.events import EventLog
 from sweeps.ledger import (
     Report,
@@ -130,7 +130,7 @@ def run_trials(job: Job, members: Sequence[Member]) -> None:
                 _run_one(resolved, members[0])
             else:
                 _run_array(resolved, members)
-        except Exception as error:
+        except Exception as error:  # whatever the user's function raised
             raise explain(error) from None
 
 
@@ -245,10 +245,9 @@ def check_metric(metric: str, numbers: Mapping[str, float]) -> None:
     """Raise :class:`MetricMissing` unless the sweep's metric was reported."""
     if metric not in numbers:
         reported = ", ".join(repr(key) for key in numbers) or "nothing"
-        near = did_you_mean(metric, numbers)
         raise MetricMissing(
             f"the trainable reported no {metric!r}; it reported {reported}"
-            + (near if "did you mean" in near else "")
+            f"{nearest(metric, numbers)}"
         )
 
 

@@ -102,7 +102,7 @@ class Member:
         """A failure in here stays this member's own."""
         try:
             yield
-        except Exception as error:
+        except Exception as error:  # from the caller's report, the disk, a checkpoint
             self.error = error
 
     def close(self, interrupted: BaseException | None) -> None:

@@ -124,7 +124,7 @@ def _trace(member: nn.Module) -> fx.Graph:
     try:
         evaluated = fx.Tracer().trace(member.eval())
         trained = fx.Tracer().trace(member.train())
-    except Exception as error:
+    except Exception as error:  # tracing runs the user's forward, which may raise anything
         raise CannotFuse(f"its forward cannot be traced: {error}") from None
     if str(evaluated) != str(trained):
         raise CannotFuse("its forward does something else in training than in evaluation")
