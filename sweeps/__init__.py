@@ -7,6 +7,8 @@ results.best, results.to_dataframe()
 """
 
 from sweeps.errors import (
+    AllFail,
+    CannotGoOn,
     ClusterError,
     DirectoryError,
     Interrupted,
@@ -16,9 +18,12 @@ from sweeps.errors import (
 )
 from sweeps.resolve import Report, Trainable
 from sweeps.results import Results, Row, read_results
+from sweeps.signals import Stopped
 from sweeps.sweep import Outlook, Sweep
 
 __all__ = [
+    "AllFail",
+    "CannotGoOn",
     "ClusterError",
     "DirectoryError",
     "Interrupted",
@@ -28,6 +33,7 @@ __all__ = [
     "Report",
     "Results",
     "Row",
+    "Stopped",
     "Sweep",
     "SweepsError",
     "Trainable",

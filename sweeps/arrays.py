@@ -7,7 +7,7 @@ four keep two cores busy, one of eight does not.
 
 import heapq
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sweeps.cluster import Share
 from sweeps.space import Trial
@@ -19,6 +19,18 @@ LARGEST = 4
 Array = tuple[Trial, ...]
 
 
+def form_again(
+    trials: Sequence[Trial], formed: Iterable[Sequence[str]], fuse: Fuse, share: Share
+) -> list[Array]:
+    """The arrays, given by ids, in which some of these trials were before, of those still to run.
+
+    The same members give the same bits; one array more or less changes the order of sums.
+    """
+    by_id = {trial.id: trial for trial in trials}
+    arrays = [tuple(by_id[key] for key in ids if key in by_id) for ids in formed]
+    return [array for array in arrays if 0 < len(array) <= largest_array(fuse, share)]
+
+
 def form_arrays(
     trials: Sequence[Trial], fuse: Fuse, share: Share, key: Callable[[Trial], str] | None
 ) -> list[Array]:
@@ -27,6 +39,8 @@ def form_arrays(
     if key is None or largest == 1:
         return [(trial,) for trial in trials]
     groups: dict[str, list[Trial]] = {}
+    if not trials:
+        return []
     for trial in trials:
         groups.setdefault(key(trial), []).append(trial)
     arrays = [array for group in groups.values() for array in _cut(group, largest)]
@@ -62,10 +76,8 @@ def _halve_one(arrays: Sequence[Array]) -> list[Array]:
 
 
 def _slots(arrays: Sequence[Array], share: Share) -> int:
-    """How many arrays run at once: on CPUs each takes one trial's place, on GPUs its members'."""
-    if not share.gpu:
-        return max(1, share.at_once)
-    return max(1, share.at_once // max(len(array) for array in arrays))
+    """How many arrays run at once, counted by the largest."""
+    return max(1, share.arrays_at_once(max(len(array) for array in arrays)))
 
 
 def _longest(arrays: Sequence[Array], share: Share) -> int:

@@ -1,16 +1,22 @@
 """The driver's account of a run: what the workers tell becomes records, events and progress."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sweeps.display import Progress
-from sweeps.errors import MetricMissing, SweepsError
-from sweeps.events import EventLog, withdraw_failure, write_failure
-from sweeps.ledger import Ledger, Report, Status, append_report, rewrite_history
+from sweeps.errors import AllFail, MetricMissing, SweepsError
+from sweeps.events import EventLog, clear_events, withdraw_failure, write_failure
+from sweeps.history import Report, append_report, read_history, rewrite_history
+from sweeps.ledger import Ledger, Record, Status
+from sweeps.plan import Versions
 from sweeps.space import Trial
+
+FEW = 4
+"""Failed attempts, of at least two trials, after which a sweep that got no report is given up."""
 
 
 class Book:
@@ -18,6 +24,7 @@ class Book:
 
     Args:
         trials: all that are to be run.
+        versions: the code and the data that each is run with, by id.
         max_failures: how often a trial that fails is tried again.
         records_reports: whether reports are recorded here, as for plain Ray Tune functions; any
             other trainable has recorded them itself, on the worker.
@@ -33,6 +40,7 @@ class Book:
         trials: Sequence[Trial],
         progress: Progress,
         *,
+        versions: Mapping[str, Versions],
         metric: str,
         max_failures: int,
         records_reports: bool,
@@ -41,93 +49,145 @@ class Book:
         self.fatal: SweepsError | None = None
         self.records_reports = records_reports
         self.directory = ledger.directory
-        self._ledger = ledger
         self.metric = metric
+        self._ledger = ledger
+        self._versions = versions
         self._max_failures = max_failures
         self._failures = dict.fromkeys(self.records, 0)
+        self._alone: set[str] = set()
+        self._together: dict[str, tuple[str, ...]] = {}
+        self._reported = False
         self._progress = progress
         self._events: dict[str, EventLog] = {}
         for key in self.records:
             self._set(key, status=Status.PENDING)
 
     def __enter__(self) -> None:
-        self._progress.begin(self.records)
+        self._tell(self._progress.begin, self.records)
 
     def __exit__(self, *_: object) -> None:
-        """Whatever is under way, or waits for its next attempt, is interrupted."""
-        self._progress.end()
+        """Whatever is under way is interrupted."""
+        self._tell(self._progress.end)
         for key, record in self.records.items():
-            begun = record.status is Status.PENDING and record.attempts > 0
-            if record.status is Status.RUNNING or begun:
+            if record.status is Status.RUNNING:
                 with suppress(OSError):  # a full disk; nobody holds the sweep, so it reads the same
                     self._close_events(key, finished=False)
                     self._update(key, status=Status.INTERRUPTED)
 
     def waiting(self) -> list[str]:
-        """The trials that have not run, or failed inside an array and are to be tried again."""
+        """The trials that have not run, or are to be tried again."""
         return [key for key in self.records if self.is_waiting(key)]
 
-    def start(self, key: str) -> None:
-        """An attempt begins."""
-        attempts = self.records[key].attempts + 1
-        self._update(key, status=Status.RUNNING, attempts=attempts)
+    def is_waiting(self, key: str) -> bool:
+        return self.records[key].status in (Status.PENDING, Status.INTERRUPTED)
+
+    def must_go_alone(self, key: str) -> bool:
+        """Whether a trial failed inside an array, and is tried again without the others."""
+        return key in self._alone
+
+    def running(self, keys: Sequence[str]) -> list[str]:
+        """Those of these trials that are under way."""
+        return [key for key in keys if self.records[key].status is Status.RUNNING]
+
+    def start(self, key: str, together: Sequence[str]) -> None:
+        """An attempt begins, in an array with these trials."""
+        record, versions = self.records[key], self._versions[key]
         folder = self._folder(key)
+        self._together[key] = tuple(together)
+        self._update(
+            key,
+            status=Status.RUNNING,
+            attempts=record.attempts + 1,
+            recorded=record.config,
+            code=versions.code,
+            data=versions.data,
+        )
         withdraw_failure(folder)
-        if self.records_reports and key not in self._events:
+        if not self.records_reports:  # a worker that died may have recorded more than it told
+            self._set(key, history=read_history(folder))
+        elif key not in self._events:
             rewrite_history(folder, [])  # Ray's checkpoints of an earlier run are gone
-            self._events[key] = EventLog(folder, self.records[key].config, next_step=0)
-        self._progress.started(self.records[key])
+            clear_events(folder)
+            self._events[key] = EventLog(folder, record.config, next_step=0)
+        self._tell(self._progress.started, self.records[key])
 
     def report(self, key: str, report: Report, where: str) -> None:
         """A trial has reported."""
-        history = self.records[key].history
+        self._reported = True
+        record = self.records[key]
         if self.records_reports:
             self._record_here(key, report)
-        del history[report.step :]  # reports after the checkpoint that this attempt began from
-        history.append(report)
-        if where != self.records[key].where:
-            self._update(key, where=where)
-        self._progress.reported(self.records[key])
+        del record.history[report.step :]  # what this attempt has gone back behind
+        record.history.append(report)
+        arrays = _with_array(record, report.step, self._together[key])
+        if where != record.where or arrays != record.arrays:
+            self._update(key, where=where, arrays=arrays)
+        self._tell(self._progress.reported, self.records[key])
 
     def fail(
-        self, key: str, summary: str, trace: str, *, fatal: bool = False, alone: bool = True
+        self,
+        key: str,
+        summary: str,
+        trace: str,
+        *,
+        fatal: type[SweepsError] | None = None,
+        array: bool = False,
+        lost: bool = False,
     ) -> None:
         """An attempt has failed; for good, if there were too many and it was not in an array.
 
-        What brings a whole array down may be one of its members: the others are given a chance.
+        Args:
+            fatal: how the sweep ends, if no other attempt and no other trial would fare better.
+            array: it was in an array. What brings a whole array down may be one of its members:
+                the others are given a chance.
+            lost: its process died, so that the next attempt goes on as this one began.
         """
         self._failures[key] += 1
-        last = alone and self._failures[key] > self._max_failures
+        last = not array and self._failures[key] > self._max_failures
         if fatal:
-            self.fatal = MetricMissing(summary)
+            self.fatal = fatal(summary)
+        elif not array:
+            self._check_any_succeeds(summary, trace)
         attempt = self.records[key].attempts
         with (self._folder(key) / "errors.log").open("a", encoding="utf-8") as file:
             file.write(f"attempt {attempt}: {summary}\n{trace}\n")
-        self._update(key, status=Status.FAILED if last else Status.PENDING, error=summary)
+        again = Status.INTERRUPTED if lost else Status.PENDING
+        self._update(key, status=Status.FAILED if last else again, error=summary)
         if last:
-            self._close_events(key, finished=False)
-            write_failure(self._folder(key))
-            self._progress.ended(self.records[key])
+            self._end(key)
         elif not self.fatal:
-            self._progress.retrying(self.records[key])
+            self._tell(self._progress.retrying, self.records[key])
+
+    def send_alone(self, key: str) -> None:
+        """Try a trial again without the array that it failed in."""
+        self._alone.add(key)
+
+    def diverge(self, key: str, summary: str) -> None:
+        """A trial's loss or metric is no number any more: it is stopped, and keeps its place."""
+        self._update(key, status=Status.STOPPED, error=summary)
+        self._end(key)
 
     def finish(self, key: str) -> None:
         """A trial's function has returned."""
         if self.fatal:
             return
+        if not self.records_reports:
+            self._set(key, history=read_history(self._folder(key)))
         if not self.records[key].history:
             self.fatal = MetricMissing(f"the trainable returned without reporting {self.metric!r}")
             return
-        self._close_events(key, finished=True)
         self._update(key, status=Status.FINISHED, error=None)
-        self._progress.ended(self.records[key])
+        self._close_events(key, finished=True)
+        self._tell(self._progress.ended, self.records[key])
 
-    def is_waiting(self, key: str) -> bool:
-        return self.records[key].status is Status.PENDING
-
-    def running(self, keys: Sequence[str]) -> list[str]:
-        """Those of these trials that are under way."""
-        return [key for key in keys if self.records[key].status is Status.RUNNING]
+    def _check_any_succeeds(self, summary: str, trace: str) -> None:
+        """Give up a sweep whose every attempt so far failed before its first report."""
+        failed = [count for count in self._failures.values() if count]
+        if not self._reported and len(failed) > 1 and sum(failed) >= FEW:
+            self.fatal = AllFail(
+                f"no trial got as far as a first report, and {sum(failed)} attempts of"
+                f" {len(failed)} trials failed; the last one with {summary}\n{trace.rstrip()}"
+            )
 
     def _record_here(self, key: str, report: Report) -> None:
         folder, history = self._folder(key), self.records[key].history
@@ -136,9 +196,24 @@ class Book:
         append_report(folder, report)
         self._events[key].log(report.metrics, report.step)
 
+    def _end(self, key: str) -> None:
+        """A trial has ended without finishing."""
+        self._close_events(key, finished=False)
+        write_failure(self._folder(key))
+        self._tell(self._progress.ended, self.records[key])
+
     def _close_events(self, key: str, *, finished: bool) -> None:
         if events := self._events.pop(key, None):
             events.close(finished=finished)
+
+    def _tell(self, method: Callable[..., None], *arguments: Any) -> None:
+        """Tell the display; one that fails is not told again, and fails nothing else."""
+        try:
+            method(*arguments)
+        except Exception as error:
+            self._progress = Progress()
+            with suppress(Exception):
+                print(f"the display has failed ({error!r}); the sweep goes on", file=sys.stderr)
 
     def _folder(self, key: str) -> Path:
         return self.directory / self.records[key].path
@@ -149,3 +224,13 @@ class Book:
 
     def _set(self, key: str, **changes: Any) -> None:
         self.records[key] = replace(self.records[key], **changes)
+
+
+def _with_array(
+    record: Record, step: int, together: tuple[str, ...]
+) -> tuple[Mapping[str, Any], ...]:
+    """Who trained together, with who does so from this step on."""
+    earlier = tuple(each for each in record.arrays if each["from"] < step)
+    if earlier and earlier[-1]["trials"] == list(together):
+        return earlier
+    return (*earlier, {"from": step, "trials": list(together)})

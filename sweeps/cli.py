@@ -1,12 +1,14 @@
 """The command `sweeps`: parses, calls, prints, exits; decides nothing.
 
-Exit status: 0 every trial finished; 1 some trial failed for good; 2 bad input, nothing was run;
-130 interrupted, the same command goes on.
+Exit status: 0 every trial finished; 1 some trial failed for good, or the sweep could not go on; 2
+bad input, nothing was run; 130 interrupted (143 or 129 by SIGTERM or SIGHUP), the same command
+goes on.
 """
 
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from functools import wraps
 from importlib.metadata import version
@@ -22,6 +24,7 @@ from sweeps.display import progress_for
 from sweeps.errors import DirectoryError, Interrupted, SweepsError
 from sweeps.ledger import Ledger, Status
 from sweeps.results import Results, read_results
+from sweeps.signals import Stopped
 from sweeps.sweep import Outlook, Sweep
 
 app = typer.Typer(
@@ -50,6 +53,16 @@ IntoDirectory = Annotated[
 Cpus = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="use N processors of this machine")
 ]
+Retry = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--retry", metavar="ID", help="run only what failed: a trial's id, or `failed` for all"
+    ),
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="run all again; what is there is set aside, not deleted")
+]
+All = Annotated[bool, typer.Option("--all", help="also trials that FILE no longer asks for")]
 Gpus = Annotated[int | None, typer.Option(min=0, metavar="N", help="use N GPUs of this machine")]
 
 
@@ -70,7 +83,8 @@ def exits(command: Callable[..., int]) -> Callable[..., None]:
         try:
             status = command(*args, **kwargs)
         except Interrupted as stop:
-            err.print(str(stop), soft_wrap=True)
+            with suppress(OSError):  # the terminal may be gone
+                err.print(str(stop), soft_wrap=True)
             status = stop.exit_status
         except SweepsError as error:
             err.print(f"error: {error}", soft_wrap=True)
@@ -92,8 +106,11 @@ def run(
     ] = None,
     cpus: Cpus = None,
     gpus: Gpus = None,
+    retry: Retry = None,
+    fresh: Fresh = False,
 ) -> int:
     """Bring a directory to the state in FILE: run what is missing, keep what is there."""
+    _check_choice(retry, fresh)
     sweep = Sweep.from_yaml(file, overrides or ())
     folder = directory or Path("runs") / sweep.file.name
     announced: list[Outlook] = []
@@ -101,7 +118,9 @@ def run(
     def announce(outlook: Outlook) -> None:
         announced.append(outlook)
         how = f"{outlook.share}; {tables.arrays_line(outlook)}"
-        out.print(f"{sweep.file.name}  {outlook.plan}\n{how}", soft_wrap=True)
+        out.print(f"{sweep.file.name}  {outlook.plan}", soft_wrap=True)
+        for line in (*outlook.notes, how):
+            out.print(line, soft_wrap=True)
 
     try:
         results = sweep.run(
@@ -109,15 +128,19 @@ def run(
             address=address,
             cpus=cpus,
             gpus=gpus,
+            retry=retry or (),
+            fresh=fresh,
             progress=progress_for(out, sweep.file.metric),
             announce=announce,
         )
-    except KeyboardInterrupt:
-        raise Interrupted(_interrupted(folder)) from None
+    except KeyboardInterrupt as stop:
+        status = stop.exit_status if isinstance(stop, Stopped) else Interrupted.exit_status
+        raise Interrupted(_interrupted(folder), status) from None
     if not announced:
-        out.print(f"{sweep.file.name}  nothing to do: all trials in {folder} have finished")
+        out.print(f"{sweep.file.name}  nothing to do: {_nothing_to_do(results, folder)}")
     _print_results(results, folder)
-    return 0 if results.count(Status.FINISHED, Status.STOPPED) == len(results) else 1
+    left = len(announced[0].plan.leave) if announced else 0
+    return 0 if results.count(Status.FINISHED, Status.STOPPED) + left == len(results) else 1
 
 
 @app.command()
@@ -128,20 +151,26 @@ def plan(
     directory: IntoDirectory = None,
     cpus: Cpus = None,
     gpus: Gpus = None,
+    retry: Retry = None,
+    fresh: Fresh = False,
 ) -> int:
     """Show what `sweeps run` would do on this machine; run nothing, write nothing."""
-    outlook = Sweep.from_yaml(file, overrides or ()).plan(directory, cpus=cpus, gpus=gpus)
+    _check_choice(retry, fresh)
+    outlook = Sweep.from_yaml(file, overrides or ()).plan(
+        directory, cpus=cpus, gpus=gpus, retry=retry or (), fresh=fresh
+    )
     tables.print_table(out, tables.plan_table(outlook.plan, outlook.arrays))
     out.print(f"\n{outlook.plan}, in {outlook.directory}", soft_wrap=True)
-    out.print(f"{outlook.share}; {tables.arrays_line(outlook)}", soft_wrap=True)
+    for line in (*outlook.notes, f"{outlook.share}; {tables.arrays_line(outlook)}"):
+        out.print(line, soft_wrap=True)
     return 0
 
 
 @app.command()
 @exits
-def status(directory: Directory) -> int:
+def status(directory: Directory, everything: All = False) -> int:
     """Show where each trial of a sweep stands, also while it runs."""
-    results = read_results(directory)
+    results = read_results(directory, everything=everything)
     tables.print_table(out, tables.status_table(results))
     running = "running now" if Ledger(directory).is_held() else "not running"
     out.print(f"\n{tables.summary(results)}; {running}", soft_wrap=True)
@@ -160,9 +189,10 @@ def show_results(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="write to FILE [default: standard output]")
     ] = None,
+    everything: All = False,
 ) -> int:
     """Show what came out, also while the sweep runs."""
-    results = read_results(directory)
+    results = read_results(directory, everything=everything)
     rows = results.sorted(sort) if sort else list(results)
     if kind is Format.TABLE and output is None:
         tables.print_table(out, tables.results_table(results, rows))
@@ -221,6 +251,17 @@ def _print_results(results: Results, folder: Path) -> None:
         if row.status == Status.FAILED:
             out.print(f"why {row.id} failed: {folder / row.path / 'errors.log'}", soft_wrap=True)
     out.print(f"see it with: sweeps board {folder}", soft_wrap=True)
+
+
+def _check_choice(retry: list[str] | None, fresh: bool) -> None:
+    if retry and fresh:
+        raise SweepsError("--retry runs only what failed, --fresh runs all: give one of them")
+
+
+def _nothing_to_do(results: Results, folder: Path) -> str:
+    if results.count(Status.FINISHED, Status.STOPPED) == len(results):
+        return f"all trials in {folder} have finished"
+    return f"no trial in {folder} has failed"
 
 
 def _interrupted(folder: Path) -> str:

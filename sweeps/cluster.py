@@ -47,8 +47,17 @@ class Share:
 
     cpu: float
     gpu: float
-    at_once: int
     auto: bool
+    nodes: tuple[Node, ...]
+
+    @property
+    def at_once(self) -> int:
+        """How many trials run at once, each alone."""
+        return self.arrays_at_once(1)
+
+    def arrays_at_once(self, size: int) -> int:
+        """How many arrays of this size: each takes one trial's CPUs and its members' GPU shares."""
+        return sum(_fit(node, self.cpu, self.gpu, size) for node in self.nodes)
 
     def __str__(self) -> str:
         gpu = f"{self.gpu:g} GPU" if self.gpu else "no GPU"
@@ -65,21 +74,22 @@ def decide_share(resources: Resources, nodes: Sequence[Node]) -> Share:
     auto = resources.gpu == "auto"
     quarter = AUTO_GPU if any(node.gpus for node in nodes) else 0.0
     gpu = quarter if auto else float(resources.gpu)
-    at_once = sum(_fit(node, resources.cpu, gpu) for node in nodes)
-    if at_once == 0:
+    share = Share(resources.cpu, gpu, auto, tuple(nodes))
+    if share.at_once == 0:
         have = "; ".join(sorted({f"{n.cpus:g} CPU and {n.gpus:g} GPU" for n in nodes})) or "nothing"
         raise ClusterError(
             f"a trial asks for {resources.cpu:g} CPU and {gpu:g} GPU, but no node has that"
             f" (nodes have: {have}); lower resources.cpu or resources.gpu, or add nodes"
         )
-    return Share(resources.cpu, gpu, at_once, auto)
+    return share
 
 
-def _fit(node: Node, cpu: float, gpu: float) -> int:
+def _fit(node: Node, cpu: float, gpu: float, size: int) -> int:
     by_cpu = int(node.cpus / cpu + 1e-9)
     if not gpu:
         return by_cpu
-    by_gpu = int(node.gpus) * int(1 / gpu + 1e-9) if gpu < 1 else int(node.gpus / gpu)
+    whole = gpu * size
+    by_gpu = int(node.gpus) * int(1 / whole + 1e-9) if whole < 1 else int(node.gpus / whole + 1e-9)
     return min(by_cpu, by_gpu)
 
 

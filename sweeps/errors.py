@@ -5,6 +5,9 @@ SweepsError                 its message is ready to be shown; the command exits 
 ├── DirectoryError          the directory is not this sweep's, is in use, or cannot be used (2)
 ├── ClusterError            Ray cannot be reached or cannot give what a trial asks for (2)
 ├── MetricMissing           the trainable does not report the sweep's metric (2)
+├── CannotGoOn              the sweep was ended because nothing more could come of it (1)
+│   └── AllFail             every attempt failed before its first report (1)
+├── NotTheSame              a replayed trial gave other numbers (1)
 └── Interrupted             the sweep was stopped before its end and can be continued (130)
 """
 
@@ -49,10 +52,30 @@ class MetricMissing(SweepsError):
     """The trainable reported, but not the sweep's metric."""
 
 
+class CannotGoOn(SweepsError):
+    """The sweep was ended before its time: the disk is full, say. What was recorded is kept."""
+
+    exit_status = 1
+
+
+class AllFail(CannotGoOn):
+    """Every attempt failed before its first report: the rest would be no better."""
+
+
+class NotTheSame(SweepsError):
+    """A replayed trial gave other numbers than are recorded."""
+
+    exit_status = 1
+
+
 class Interrupted(SweepsError):
-    """Stopped by the user; what was done is kept."""
+    """Stopped by the user or a signal; what was done is kept."""
 
     exit_status = 130
+
+    def __init__(self, message: str, exit_status: int = 130) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -1,19 +1,21 @@
 """The sweep's directory: the only place that knows its paths, and the record of what happened.
 
     DIR/sweep.json                        the sweep as last run, and its trials in order
+    DIR/manifest.json                     by which commands, code, versions and machine it was run
     DIR/.lock                             held by the one process that runs the sweep
     DIR/trials/<swept values>,<id>/       a trial: what it writes for TensorBoard, checkpoints, and
         trial.json                        its configuration and state; written by the driver
         history.jsonl                     one line a report, appended by the process that trains
         output.log                        what the trainable printed
         errors.log                        the traceback of every failed attempt
+    DIR/earlier/<n>/                      the sweep as it was before `sweeps run --fresh`, whole
 
-JSON files land whole or not at all. A last line of history.jsonl that was cut off is not read.
-Reading needs neither Ray nor torch, and may be done at any time.
+JSON files land whole or not at all. A record that was damaged all the same is made anew from what
+the trial itself wrote. Reading needs neither Ray nor torch, and may be done at any time.
 """
 
+import itertools
 import json
-import math
 import os
 import shutil
 import socket
@@ -28,10 +30,22 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sweeps.errors import DirectoryError, nearest
+from sweeps.history import Report, land, read_history
 from sweeps.space import Trial
 
 FORMAT = 1
-_OWN_NAMES = {".lock", "holder.json", "trials", ".sweep.json.part"}
+DAMAGED = "its record was damaged and is made anew"
+_OWN_NAMES = {".lock", "holder.json", "trials", "earlier"}
+
+
+class DamagedRecord(DirectoryError):
+    """A record holds something else than was written."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        self.what = f"{path} is damaged ({why})"
+        super().__init__(
+            f"{self.what}; run the sweep again: it is written anew, and what has finished is kept"
+        )
 
 
 class Status(StrEnum):
@@ -46,18 +60,17 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Report:
-    """One report of a trial; ``step`` counts from 0."""
-
-    step: int
-    metrics: Mapping[str, float]
-    seconds: float
-    checkpoint: str | None = None
-
-
-@dataclass(frozen=True)
 class Record:
-    """What is known of one trial. ``path`` is relative to the sweep's directory."""
+    """What is known of one trial.
+
+    Attributes:
+        config: as the sweep wants it now.
+        path: relative to the sweep's directory.
+        recorded: the configuration that it was last run with, ``None`` if it never was.
+        code: identifies the code of the trainable that it was last run with.
+        data: identifies the data that it was last run with.
+        arrays: who trained together, and from which step on; changes only where members were lost.
+    """
 
     id: str
     config: Mapping[str, Any]
@@ -66,6 +79,10 @@ class Record:
     attempts: int = 0
     error: str | None = None
     where: str | None = None
+    recorded: Mapping[str, Any] | None = None
+    code: str | None = None
+    data: str | None = None
+    arrays: tuple[Mapping[str, Any], ...] = ()
     history: list[Report] = field(default_factory=list, compare=False)
 
     @property
@@ -76,13 +93,22 @@ class Record:
 
 @dataclass(frozen=True)
 class Overview:
-    """The sweep as last run: its name, what is best, its file, its trials in order."""
+    """The sweep as last run.
+
+    Attributes:
+        sweep: its file.
+        trials: in the file's order.
+        budget: the parameter that says how long a trial trains, if it can be raised.
+        formed: which trials train together, and under which settings that was decided.
+    """
 
     name: str
     metric: str
     mode: str
     sweep: Mapping[str, Any]
     trials: tuple[Trial, ...]
+    budget: str | None = None
+    formed: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Ledger:
@@ -109,9 +135,25 @@ class Ledger:
             )
         return found
 
+    def formed(self) -> Mapping[str, Any]:
+        """Which trials trained together when the sweep was last run; nothing if it never was."""
+        try:
+            found = self._read_sweep()
+        except DamagedRecord:
+            return {}
+        return found.formed if found else {}
+
     def check_usable(self, name: str) -> None:
         """Refuse a directory that a sweep of this name must not write to; leaves no trace."""
-        found = self._read_sweep()
+        try:
+            found = self._read_sweep()
+        except DamagedRecord as damage:
+            if self.trials_dir.is_dir():  # the run writes it anew
+                return
+            raise DirectoryError(
+                f"{damage.what}, and no trials are beside it; delete it, or choose another"
+                " directory with --dir"
+            ) from None
         if found is not None and found.name != name:
             raise DirectoryError(
                 f"{self.directory} belongs to the sweep {found.name!r}, not {name!r};"
@@ -190,17 +232,28 @@ class Ledger:
         """What is known of a trial, with its history."""
         folder = self.trial_dir(trial)
         path = folder.relative_to(self.directory).as_posix()
-        data = _read_json(folder / "trial.json") or {}
-        return Record(
-            id=trial.id,
-            config=trial.config,
-            path=path,
-            status=status_of(folder, data),
-            attempts=data.get("attempts", 0),
-            error=data.get("error"),
-            where=data.get("where"),
-            history=read_history(folder),
-        )
+        blank = Record(trial.id, trial.config, path, history=read_history(folder))
+        try:
+            data = _read_json(folder / "trial.json")
+            if data is None:
+                return blank
+            return replace(
+                blank,
+                status=Status(data["status"]),
+                recorded=dict(data["config"]),
+                arrays=tuple(data["arrays"]),
+                attempts=int(data["attempts"]),
+                **{name: data[name] for name in ("error", "where", "code", "data")},
+            )
+        except (DamagedRecord, KeyError, TypeError, ValueError):
+            return replace(blank, status=Status.INTERRUPTED, error=DAMAGED)
+
+    def unlisted(self, listed: Iterable[Trial]) -> list[Trial]:
+        """The trials that are here and that the sweep no longer asks for."""
+        ids = {trial.id for trial in listed}
+        folders = sorted(self.trials_dir.iterdir()) if self.trials_dir.is_dir() else []
+        found = [(id_of(folder.name), folder) for folder in folders]
+        return [Trial(key, config_of(f), f.name) for key, f in found if key not in ids]
 
     def records(self, trials: Iterable[Trial]) -> dict[str, Record]:
         """The records of these trials by id; one that nobody runs any more is interrupted."""
@@ -224,8 +277,31 @@ class Ledger:
             "attempts": record.attempts,
             "error": record.error,
             "where": record.where,
+            "code": record.code,
+            "data": record.data,
+            "arrays": list(record.arrays),
         }
         _land(folder / "trial.json", data)
+
+    def set_aside(self) -> Path | None:
+        """Move all trials, with what the sweep was, to ``earlier/<n>``; where that is.
+
+        What is there is itself the directory of a sweep, and can be read as one. Nothing is lost if
+        this is cut short: the trials move in one step, and last.
+        """
+        if not self.trials_dir.is_dir() or not any(self.trials_dir.iterdir()):
+            return None
+        earlier = self.directory / "earlier"
+        numbers = (n for n in itertools.count(1) if not (earlier / f"{n}" / "trials").exists())
+        target = earlier / f"{next(numbers)}"
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("sweep.json", "manifest.json"):
+            if (self.directory / name).exists():
+                shutil.copy2(self.directory / name, target / name)
+        os.replace(self.trials_dir, target / "trials")  # noqa: PTH105
+        self.trials_dir.mkdir()
+        self._names = None
+        return target
 
     def _read_sweep(self) -> Overview | None:
         data = _read_json(self._sweep_file)
@@ -238,9 +314,11 @@ class Ledger:
             )
         try:
             trials = tuple(Trial(t["id"], t["config"], t["name"]) for t in data["trials"])
-            return Overview(data["name"], data["metric"], data["mode"], data["sweep"], trials)
+            name, metric, mode, sweep = (data[key] for key in ("name", "metric", "mode", "sweep"))
+            budget, formed = data.get("budget"), data.get("formed", {})
+            return Overview(name, metric, mode, sweep, trials, budget, formed)
         except (KeyError, TypeError):
-            raise _damaged(self._sweep_file, "not the record of a sweep") from None
+            raise DamagedRecord(self._sweep_file, "not the record of a sweep") from None
 
     def _holder(self) -> str:
         holder = _read_json(self.directory / "holder.json")
@@ -258,85 +336,9 @@ def config_of(folder: Path) -> dict[str, Any]:
     return dict(data.get("config", {}))
 
 
-def status_of(folder: Path, data: Mapping[str, Any] | None = None) -> Status:
-    """The status in a trial's ``trial.json``, or in what was read of it."""
-    path = folder / "trial.json"
-    data = _read_json(path) if data is None else data
-    try:
-        return Status((data or {}).get("status", Status.PENDING))
-    except ValueError as error:
-        raise _damaged(path, str(error)) from None
-
-
-def read_history(folder: Path) -> list[Report]:
-    """The reports of a trial so far; what follows a damaged line is not read."""
-    try:
-        lines = (folder / "history.jsonl").read_text("utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
-    history: list[Report] = []
-    for line in lines:
-        try:
-            data = json.loads(line)
-            metrics = {key: _number(value) for key, value in data["metrics"].items()}
-            report = Report(data["step"], metrics, data["seconds"], data["checkpoint"])
-        except (ValueError, KeyError, TypeError):
-            break
-        if report.step != len(history):
-            break
-        history.append(report)
-    return history
-
-
-def append_report(folder: Path, report: Report) -> None:
-    """Add a line to a trial's history, in one write."""
-    with (folder / "history.jsonl").open("ab", buffering=0) as file:
-        file.write(_report_line(report))
-
-
-def rewrite_history(folder: Path, history: Iterable[Report]) -> None:
-    """Replace a trial's history, to go on from an earlier report."""
-    _land_bytes(folder / "history.jsonl", b"".join(map(_report_line, history)))
-
-
-def _report_line(report: Report) -> bytes:
-    """One line of strict JSON: NaN and infinities, which JSON lacks, are written as text."""
-    metrics = {k: v if math.isfinite(v) else str(v) for k, v in report.metrics.items()}
-    return json.dumps({**asdict(report), "metrics": metrics}, allow_nan=False).encode() + b"\n"
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, str) else value
-
-
-def keep_checkpoint(folder: Path, step: int, checkpoint: Path | None) -> str | None:
-    """A checkpoint's path relative to the trial's folder; one from elsewhere is copied into it.
-
-    Of the copies, the last two are kept.
-    """
-    if checkpoint is None:
-        return None
-    source = Path(checkpoint).absolute()
-    if source.is_relative_to(folder):
-        return source.relative_to(folder).as_posix()
-    copies = folder / "checkpoints"
-    target = copies / f"{step:05d}{source.suffix}"
-    part = copies / f".{target.name}.part"
-    copies.mkdir(exist_ok=True)
-    _remove(part)
-    shutil.copytree(source, part) if source.is_dir() else shutil.copy2(source, part)
-    _remove(target)
-    os.replace(part, target)  # noqa: PTH105
-    for old in sorted(c for c in copies.iterdir() if c.name <= target.name)[:-2]:
-        _remove(old)
-    return target.relative_to(folder).as_posix()
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def status_of(folder: Path) -> Status:
+    """The status in a trial's ``trial.json``."""
+    return Status((_read_json(folder / "trial.json") or {}).get("status", Status.PENDING))
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
@@ -347,22 +349,11 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except OSError as error:
         raise DirectoryError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise _damaged(path, f"not JSON: {error}") from None
+        raise DamagedRecord(path, f"not JSON: {error}") from None
     if not isinstance(data, dict):
-        raise _damaged(path, "not a JSON object")
+        raise DamagedRecord(path, "not a JSON object")
     return data
 
 
-def _damaged(path: Path, what: str) -> DirectoryError:
-    return DirectoryError(f"{path} is damaged ({what}); delete it and run the sweep again")
-
-
 def _land(path: Path, data: Any) -> None:
-    _land_bytes(path, json.dumps(data, indent=1).encode() + b"\n")
-
-
-def _land_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)  # noqa: PTH105
+    land(path, json.dumps(data, indent=1).encode() + b"\n")

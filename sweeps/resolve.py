@@ -9,9 +9,13 @@ Its module may offer, by these names, what lets a bad sweep be refused before an
 ``check(config)`` raises for an invalid configuration, ``prepare(configs)`` gets data ready and
 raises if it cannot, ``METRICS`` lists what will be reported. With ``fuse_key(config)`` and
 ``train_many(configs, *, reports, log_dirs, resume_from)`` it trains several configurations of one
-key as an array, and returns for each the error that ended it, or ``None``.
+key as an array, and returns for each the error that ended it, or ``None``. ``BUDGET`` names the
+parameter that says how long a trial trains, if a finished one can go on where it is raised;
+``NEUTRAL`` lists parameters that do not change a result, such as a path. ``data_version(config)``
+identifies the data, so that results of other data are noticed.
 """
 
+import hashlib
 import importlib
 import inspect
 import sys
@@ -26,8 +30,10 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from sweeps.errors import SweepsError, did_you_mean, nearest
+from sweeps.plan import Versions
 from sweeps.problems import describe
 from sweeps.space import Trial
+from sweeps.sweepfile import SweepFile
 
 _FAILURES = (Exception, SystemExit)  # of the user's code; sys.exit() must not end ours
 
@@ -78,6 +84,31 @@ class Resolved:
         key = getattr(self.module, "fuse_key", None)
         fuses = key and hasattr(self.module, "train_many") and self.logs
         return (lambda trial: str(key(trial.config))) if key and fuses else None
+
+    @property
+    def budget(self) -> str | None:
+        """The parameter that can be raised to train a finished trial further."""
+        return getattr(self.module, "BUDGET", None) if "resume_from" in self.accepts else None
+
+    @property
+    def neutral(self) -> frozenset[str]:
+        """Parameters that do not make a trial another one."""
+        own = frozenset(getattr(self.module, "NEUTRAL", ()))
+        return own | ({self.budget} if self.budget else frozenset())
+
+    def versions(self, trials: Iterable[Trial]) -> dict[str, Versions]:
+        """What the results of these trials depend on beside their configurations, by id.
+
+        Raises:
+            SweepsError: the module's ``data_version`` failed.
+        """
+        code = code_version(self.module)
+        of_data = getattr(self.module, "data_version", None)
+        try:
+            data = {t.id: str(of_data(t.config)) if of_data else None for t in trials}
+        except _FAILURES as error:
+            raise SweepsError(_reason(error, f"{self.module.__name__}.data_version")) from error
+        return {key: Versions(code, value) for key, value in data.items()}
 
     def prepare(self, configs: Iterable[Mapping[str, Any]]) -> None:
         """Get the data ready; raises :class:`SweepsError` with the reason if that fails."""
@@ -130,12 +161,32 @@ def _accepted(signature: inspect.Signature) -> frozenset[str]:
     return optional & signature.parameters.keys()
 
 
-def find_problems(resolved: Resolved, trials: Sequence[Trial], metric: str) -> list[str]:
-    """What the trainable's module says against these trials, each finding once."""
+def code_version(module: ModuleType) -> str:
+    """A checksum of a module's source, and of all of its package if it is part of one."""
+    root = sys.modules[module.__name__.partition(".")[0]]
+    folders = [Path(folder) for folder in getattr(root, "__path__", ())]
+    files = sorted(file for folder in folders for file in folder.rglob("*.py"))
+    if not folders and root.__file__:
+        files = [Path(root.__file__)]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def find_problems(resolved: Resolved, trials: Sequence[Trial], file: SweepFile) -> list[str]:
+    """What the trainable and its module say against these trials, each finding once."""
     problems: dict[str, None] = {}
     known = getattr(resolved.module, "METRICS", None)
-    if known is not None and metric not in known:
-        problems[f"metric: {metric!r} is never reported{did_you_mean(metric, known)}"] = None
+    if known is not None and file.metric not in known:
+        near = did_you_mean(file.metric, known)
+        problems[f"metric: {file.metric!r} is never reported{near}"] = None
+    if file.epoch_timeout and not resolved.reports:
+        problem = (
+            f"epoch_timeout: needs a function that takes report, and {file.train} does not;"
+            " trial_timeout works for any"
+        )
+        problems[problem] = None
     check = getattr(resolved.module, "check", None)
     for trial in trials:
         try:

@@ -60,9 +60,9 @@ class Results(Sequence[Row]):
 
     @property
     def best(self) -> Row | None:
-        """The trial with the best value of the sweep's metric, of those that did not fail."""
-        ranked = [row for row in self.sorted() if row.best and row.status != Status.FAILED]
-        return ranked[0] if ranked else None
+        """The trial with the best value of the sweep's metric, of those that came to no bad end."""
+        lost = (Status.FAILED, Status.STOPPED)
+        return next((row for row in self.sorted() if row.best and row.status not in lost), None)
 
     def count(self, *statuses: str) -> int:
         return sum(row.status in statuses for row in self._rows)
@@ -118,9 +118,10 @@ class Results(Sequence[Row]):
         return Overview(self.name, self.metric, self.mode, {}, ())
 
 
-def to_row(record: Record, metric: str, mode: str) -> Row:
-    """The result of one trial."""
-    history = record.history
+def to_row(record: Record, metric: str, mode: str, budget: str | None = None) -> Row:
+    """The result of one trial, as far as its budget goes: it may have trained for longer once."""
+    limit = record.config.get(budget) if budget else None
+    history = record.history[:limit] if isinstance(limit, int) else record.history
     return Row(
         id=record.id,
         config=record.config,
@@ -130,7 +131,7 @@ def to_row(record: Record, metric: str, mode: str) -> Row:
         metrics=history[-1].metrics if history else {},
         best=best_of([report.metrics for report in history], metric, mode),
         path=record.path,
-        seconds=round(record.seconds, 3),
+        seconds=round(sum(report.seconds for report in history), 3),
         attempts=record.attempts,
         error=record.error,
         where=record.where,
@@ -167,16 +168,20 @@ def swept(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if len({repr(c.get(name)) for c in configs}) > 1]
 
 
-def read_results(directory: Path) -> Results:
+def read_results(directory: Path, *, everything: bool = False) -> Results:
     """The results of the sweep in a directory, also while it runs.
+
+    Args:
+        everything: also of trials that the sweep no longer asks for.
 
     Raises:
         DirectoryError: there is no sweep, or its records cannot be read.
     """
     ledger = Ledger(directory)
     overview = ledger.overview()
-    records = ledger.records(overview.trials)
-    rows = [to_row(records[t.id], overview.metric, overview.mode) for t in overview.trials]
+    trials = [*overview.trials, *(ledger.unlisted(overview.trials) if everything else ())]
+    records = ledger.records(trials)
+    rows = [to_row(records[t.id], overview.metric, overview.mode, overview.budget) for t in trials]
     return Results(rows, overview)
 
 

@@ -11,7 +11,7 @@ import json
 import math
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ class Trial:
     """One configuration to be run once.
 
     Attributes:
-        id: eight letters and digits, from a hash of all that determines the result.
+        id: eight letters and digits, from a hash of all that makes it this trial.
         config: what the trainable is called with; always has a ``seed``.
         name: the trial's directory: its swept values, then its id.
     """
@@ -93,16 +93,26 @@ def parse_parameter(value: Any) -> Parameter:
 
 
 def expand(
-    parameters: Mapping[str, Parameter], *, train: str, samples: int, seeds: int
+    parameters: Mapping[str, Parameter],
+    *,
+    train: str,
+    samples: int,
+    seeds: int,
+    neutral: Collection[str] = (),
 ) -> list[Trial]:
-    """All trials of a search space: the product of the grid, times samples, times seeds."""
+    """All trials of a search space: the product of the grid, times samples, times seeds.
+
+    Args:
+        neutral: parameters that do not make a trial another one, unless they are swept.
+    """
     swept = [name for name, p in parameters.items() if not isinstance(p, Fixed)]
     swept += ["seed"] if seeds > 1 else []
+    ignored = set(neutral).difference(swept)
     trials: dict[str, Trial] = {}
     for config in _configs(parameters, samples):
         for seed in range(seeds):
             full = config if "seed" in config else {**config, "seed": seed}
-            trial = _make_trial(train, full, swept)
+            trial = _make_trial(train, full, swept, ignored)
             trials.setdefault(trial.id, trial)  # equal configurations run once
     return list(trials.values())
 
@@ -131,8 +141,11 @@ def _value(name: str, part: Any, sample: int) -> Any:
     return part.value if isinstance(part, Fixed) else part
 
 
-def _make_trial(train: str, config: Mapping[str, Any], swept: Sequence[str]) -> Trial:
-    identity = json.dumps([train, _canonical(config)], sort_keys=True)
+def _make_trial(
+    train: str, config: Mapping[str, Any], swept: Sequence[str], ignored: Collection[str]
+) -> Trial:
+    decisive = {name: value for name, value in config.items() if name not in ignored}
+    identity = json.dumps([train, _canonical(decisive)], sort_keys=True)
     digest = hashlib.sha256(identity.encode()).digest()
     trial_id = base64.b32encode(digest[:5]).decode().lower()
     label = ",".join(f"{name}={format_value(config[name])}" for name in swept)

@@ -7,28 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from sweeps import cluster
-from sweeps.arrays import Array, form_arrays
+from sweeps import cluster, manifest
+from sweeps.arrays import Array, form_again, form_arrays
 from sweeps.cluster import Node, Share
 from sweeps.display import Progress
 from sweeps.errors import InvalidSweep, SweepsError
 from sweeps.ledger import Ledger, Overview
-from sweeps.plan import Plan, decide
+from sweeps.plan import Plan, Versions, decide, stale
 from sweeps.resolve import Resolved, find_problems, import_from, resolve
 from sweeps.results import Results, read_results
+from sweeps.signals import stops_as_interrupts
 from sweeps.space import Trial
 from sweeps.sweepfile import SweepFile, load, validate
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a run would do, and what each trial would get."""
+    """What a run would do, and what each trial would get.
+
+    Attributes:
+        notes: what the user should know of the results that are kept.
+    """
 
     plan: Plan
     share: Share
     arrays: Sequence[Array]
     why_alone: str | None
     directory: Path
+    notes: Sequence[str] = ()
 
 
 class Sweep:
@@ -52,7 +58,6 @@ class Sweep:
 
     def _open(self, file: SweepFile, definition: Mapping[str, Any], source: str) -> None:
         self.file = file
-        self.trials: list[Trial] = file.trials()
         self._definition = dict(definition)
         self._import_path = [os.getcwd()]  # noqa: PTH109
         import_from(self._import_path)
@@ -60,7 +65,10 @@ class Sweep:
             self._resolved: Resolved = resolve(file.train)
         except SweepsError as error:
             raise InvalidSweep(source, [str(error)]) from None
-        if problems := find_problems(self._resolved, self.trials, file.metric):
+        self.trials: list[Trial] = file.trials(self._resolved.neutral)
+        budget = self._resolved.budget
+        self._budget = None if budget and file.is_swept(budget) else budget
+        if problems := find_problems(self._resolved, self.trials, file):
             raise InvalidSweep(source, problems)
         self._find_fuse_keys(source)
 
@@ -87,11 +95,14 @@ class Sweep:
         *,
         cpus: int | None = None,
         gpus: int | None = None,
+        retry: Sequence[str] = (),
+        fresh: bool = False,
     ) -> Outlook:
         """What :meth:`run` would do on this machine; writes nothing and starts nothing."""
         ledger = self._ledger(directory)
         share = cluster.decide_share(self.file.resources, [cluster.this_machine(cpus, gpus)])
-        return self._look_ahead(self._decide(ledger), share, ledger)
+        plan = Plan(new=tuple(self.trials)) if fresh else self._decide(ledger, retry)
+        return self._look_ahead(plan, share, ledger)
 
     def run(
         self,
@@ -100,6 +111,8 @@ class Sweep:
         address: str | None = None,
         cpus: int | None = None,
         gpus: int | None = None,
+        retry: Sequence[str] = (),
+        fresh: bool = False,
         progress: Progress | None = None,
         announce: Callable[[Outlook], None] = lambda outlook: None,
     ) -> Results:
@@ -110,24 +123,31 @@ class Sweep:
             address: of a running Ray cluster, ``HOST:PORT`` or ``auto``; without it, this machine.
             cpus: how many processors of this machine to use; all, if not given.
             gpus: how many GPUs of this machine to use; all, if not given.
+            retry: run only these trials, by id, or those that ``failed``.
+            fresh: run all trials again; what is there is set aside as ``earlier/<n>``.
             progress: is told how the trials go on.
             announce: is told, before the first trial is run, what will be done.
 
         Raises:
-            SweepsError: with the reason and the next step; nothing was run.
-            KeyboardInterrupt: Ctrl-C; the same call goes on from there.
+            SweepsError: with the reason and the next step.
+            KeyboardInterrupt: Ctrl-C, or as :class:`sweeps.Stopped` another signal that ends
+                programs; the same call goes on from there.
         """
         ledger = self._ledger(directory)
-        plan = self._decide(ledger)
+        plan = Plan(new=tuple(self.trials)) if fresh else self._decide(ledger, retry)
         if not plan.todo:
-            self._settle(ledger)
+            with ledger.held():  # only which trials are listed may have changed
+                self._describe(ledger)
             return read_results(ledger.directory)
-        with self._ray(address, cpus, gpus, plan) as nodes:
+        with self._ray(address, cpus, gpus, plan) as nodes, stops_as_interrupts():
             share = cluster.decide_share(self.file.resources, nodes)
             with ledger.held():
-                outlook = self._look_ahead(self._decide(ledger), share, ledger)
+                if fresh:
+                    ledger.set_aside()
+                outlook = self._look_ahead(self._decide(ledger, retry), share, ledger)
                 announce(outlook)
-                self._describe(ledger)
+                self._describe(ledger, outlook)
+                manifest.add_run(ledger.directory, self._definition, share, outlook.plan)
                 self._run(outlook, ledger, progress or Progress())
         return read_results(ledger.directory)
 
@@ -145,13 +165,34 @@ class Sweep:
 
     def _look_ahead(self, plan: Plan, share: Share, ledger: Ledger) -> Outlook:
         """Put the trials into arrays, or say why each trains alone."""
-        why_alone, key = self._why_alone, None
-        if why_alone is None:
-            key = lambda trial: self._fuse_keys[trial.id]  # noqa: E731
-        arrays = form_arrays(plan.todo, self.file.fuse, share, key)
+        arrays, why_alone = self._form(plan, share, ledger), self._why_alone
         if not why_alone and arrays and all(len(array) == 1 for array in arrays):
             why_alone = "no two of them have the same shapes and a place to share"
-        return Outlook(plan, share, arrays, why_alone, ledger.directory)
+        notes = stale(plan, ledger.records(plan.keep + plan.resume), self._versions())
+        return Outlook(plan, share, arrays, why_alone, ledger.directory, notes)
+
+    def _form(self, plan: Plan, share: Share, ledger: Ledger) -> list[Array]:
+        """Arrays as they were before, where they go on; new ones for the rest.
+
+        What has failed is tried again alone, so that it takes nobody down.
+        """
+        if self._why_alone:
+            return [(trial,) for trial in plan.todo]
+        formed = ledger.formed()
+        unchanged = formed.get("settings") == self._settings(share)
+        candidates = plan.resume + (plan.new if unchanged else ())
+        again = form_again(candidates, formed.get("arrays", ()), self.file.fuse, share)
+        placed = {trial.id for array in again for trial in array}
+        rest = [trial for trial in plan.resume + plan.new if trial.id not in placed]
+        key = lambda trial: f"{self._fuse_keys[trial.id]} {plan.reached.get(trial.id, 0)}"  # noqa: E731
+        fresh = form_arrays(rest, self.file.fuse, share, key)
+        alone = [(trial,) for trial in plan.retry]
+        begun = {trial.id for trial in plan.resume}
+        return sorted(again + alone + fresh, key=lambda array: array[0].id not in begun)
+
+    def _settings(self, share: Share) -> dict[str, Any]:
+        """What decides which trials train together."""
+        return {"fuse": self.file.fuse, "share": [share.cpu, share.gpu, share.at_once]}
 
     def _run(self, outlook: Outlook, ledger: Ledger, progress: Progress) -> None:
         from sweeps.tuner import run_trials  # imports Ray
@@ -161,27 +202,41 @@ class Sweep:
             outlook.arrays,
             ledger,
             outlook.share,
+            versions=self._versions(),
             import_path=self._import_path,
             reports=self._resolved.reports,
             progress=progress,
         )
+
+    def _versions(self) -> dict[str, Versions]:
+        return self._resolved.versions(self.trials)
 
     def _ledger(self, directory: str | os.PathLike[str] | None) -> Ledger:
         ledger = Ledger(Path(directory) if directory else Path("runs") / self.file.name)
         ledger.check_usable(self.file.name)
         return ledger
 
-    def _decide(self, ledger: Ledger) -> Plan:
-        return decide(self.trials, ledger.records(self.trials))
+    def _decide(self, ledger: Ledger, retry: Sequence[str]) -> Plan:
+        plan = decide(self.trials, ledger.records(self.trials), self._budget)
+        return plan.only(retry) if retry else plan
 
-    def _settle(self, ledger: Ledger) -> None:
-        """All trials are there: only which of them are listed may have changed."""
-        with ledger.held():
-            self._describe(ledger)
-
-    def _describe(self, ledger: Ledger) -> None:
-        """Write what the sweep is, and which trials it lists."""
-        file = self.file
+    def _describe(self, ledger: Ledger, outlook: Outlook | None = None) -> None:
+        """Write what the sweep is, which trials it lists, and which of them train together."""
+        file, formed = self.file, ledger.formed()
+        if outlook:
+            arrays = [[trial.id for trial in array] for array in outlook.arrays]
+            placed = {key for array in arrays for key in array}
+            before = [[k for k in ids if k not in placed] for ids in formed.get("arrays", ())]
+            arrays += [array for array in before if array]
+            formed = {"settings": self._settings(outlook.share), "arrays": arrays}
         ledger.write_overview(
-            Overview(file.name, file.metric, file.mode, self._definition, tuple(self.trials))
+            Overview(
+                file.name,
+                file.metric,
+                file.mode,
+                self._definition,
+                tuple(self.trials),
+                self._budget,
+                formed,
+            )
         )

@@ -1,7 +1,7 @@
 """The sweep file: YAML and overrides in, a validated `SweepFile` out, every problem at once."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -22,7 +22,16 @@ from pydantic import (
 from sweeps import yaml12
 from sweeps.errors import InvalidSweep, SweepsError, nearest, shown
 from sweeps.problems import describe, model_keys
-from sweeps.space import MAX_TRIALS, Distribution, Parameter, Trial, count, expand, parse_parameter
+from sweeps.space import (
+    MAX_TRIALS,
+    Distribution,
+    Fixed,
+    Parameter,
+    Trial,
+    count,
+    expand,
+    parse_parameter,
+)
 
 Fuse = Literal["auto", "off"] | int
 SMALLEST_SHARE = 0.0001  # of a processor or GPU, that Ray can give
@@ -84,6 +93,9 @@ class SweepFile(_Model):
     seeds: int = Field(default=1, ge=1)
     resources: Resources = Resources()
     max_failures: int = Field(default=2, ge=0)
+    trial_timeout: float | None = Field(default=None, gt=0)
+    epoch_timeout: float | None = Field(default=None, gt=0)
+    keep_best: int = Field(default=1, ge=0)
     fuse: Annotated[Fuse, PlainValidator(_check_fuse)] = "auto"
 
     @field_validator("samples")
@@ -115,9 +127,19 @@ class SweepFile(_Model):
             )
         return self
 
-    def trials(self) -> list[Trial]:
-        """Every trial that the file asks for, in its order."""
-        return expand(self.parameters, train=self.train, samples=self.samples, seeds=self.seeds)
+    def trials(self, neutral: Collection[str] = ()) -> list[Trial]:
+        """Every trial that the file asks for, in its order; see :func:`sweeps.space.expand`."""
+        return expand(
+            self.parameters,
+            train=self.train,
+            samples=self.samples,
+            seeds=self.seeds,
+            neutral=neutral,
+        )
+
+    def is_swept(self, name: str) -> bool:
+        """Whether trials differ in a parameter."""
+        return not isinstance(self.parameters.get(name), Fixed | None)
 
 
 def load(source: str, overrides: Sequence[str] = ()) -> tuple[SweepFile, dict[str, Any]]:

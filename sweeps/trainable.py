@@ -9,35 +9,30 @@ import io
 import os
 import socket
 import sys
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import ray
+from filelock import FileLock, Timeout
 from ray import tune
 
-from sweeps.errors import MetricMissing, SweepsError, nearest
-from sweeps.events import EventLog
-from sweeps.ledger import (
-    Report,
-    Status,
-    append_report,
-    config_of,
-    id_of,
-    keep_checkpoint,
-    read_history,
-    rewrite_history,
-    status_of,
-)
+from sweeps.deadline import Deadline
+from sweeps.errors import CannotGoOn, MetricMissing, SweepsError
+from sweeps.events import EventLog, reopen
+from sweeps.history import Start, rewrite_history, start_together
+from sweeps.ledger import Status, config_of, id_of, status_of
+from sweeps.recorder import NO_ROOM, Diverged, Recorder, divergence, no_room
 from sweeps.resolve import Resolved, import_from, resolve
 
 SEPARATOR = "\n"
 """Between the folders of an array's trials, in the one text that names the array to Ray Tune."""
+
+PATIENCE = 60
+"""Seconds that a worker waits for one before it to be gone, whose sweep was killed."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,7 @@ class Job:
     """What all workers of a sweep are told. ``cpu`` and ``gpu`` are one trial's share.
 
     Ray Tune unpickles this for every trial, so it stays small: what is a trial's own, the worker
-    reads from its record.
+    reads from its record. Time-outs are in seconds.
     """
 
     directory: str
@@ -54,15 +49,17 @@ class Job:
     cpu: float
     gpu: float
     import_path: tuple[str, ...]
+    trial_timeout: float | None
+    epoch_timeout: float | None
 
 
 class TrialFailed(Exception):
     """An attempt failed; carries text only, so that it survives the way to the driver.
 
-    ``fatal`` says that no other attempt and no other trial would fare better.
+    ``fatal`` is how the sweep ends, if no other attempt and no other trial would fare better.
     """
 
-    def __init__(self, summary: str, trace: str, fatal: bool = False) -> None:
+    def __init__(self, summary: str, trace: str, fatal: type[SweepsError] | None = None) -> None:
         super().__init__(summary, trace, fatal)
         self.summary, self.trace, self.fatal = summary, trace, fatal
 
@@ -92,17 +89,32 @@ class Member:
         """Whether the driver wants it run; in an array started again, some may have ended."""
         return status_of(self.folder) is Status.RUNNING
 
-    def begin(self, resolved: Resolved) -> dict[str, Any]:
-        """The keyword arguments for its function, from its last checkpoint if it has one."""
-        history: list[Report] = []
-        checkpoint = None
-        if "resume_from" in resolved.accepts:
-            history, checkpoint = resume_point(self.folder)
-        rewrite_history(self.folder, history)
-        self.recorder = Recorder(self, len(history))
-        if not resolved.logs:
-            self.recorder.events = EventLog(self.folder, self.config, len(history))
-        offered = {"report": self.recorder, "log_dir": self.folder, "resume_from": checkpoint}
+    def alone_in_it(self) -> FileLock:
+        """Make sure that no other process writes to the trial's folder.
+
+        The workers of a sweep that was killed end a moment after it.
+        """
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=PATIENCE)
+        except Timeout:
+            raise SweepsError(
+                f"another process has written to {self.folder} for {PATIENCE} s: end it, and run"
+                " the sweep again"
+            ) from None
+        return lock
+
+    def begin(self, resolved: Resolved, start: Start, deadline: Deadline) -> dict[str, Any]:
+        """The keyword arguments for its function."""
+        rewrite_history(self.folder, start.history)
+        reopen(self.folder, start.history)
+        events = None if resolved.logs else EventLog(self.folder, self.config, start.step)
+        self.recorder = Recorder(self, start.step, whereabouts(), events, deadline.extend)
+        offered = {
+            "report": self.recorder,
+            "log_dir": self.folder,
+            "resume_from": start.checkpoint,
+        }
         return {name: value for name, value in offered.items() if name in resolved.accepts}
 
 
@@ -112,105 +124,92 @@ def run_trials(job: Job, members: Sequence[Member]) -> None:
     Raises:
         TrialFailed: whatever the function raised, as text.
     """
-    members = [member for member in members if member.is_running()]
-    if not members:
+    if not all(member.config for member in members):
         unseen = f"{whereabouts()} does not see the records in {job.directory}"
         raise TrialFailed(f"{unseen}: it must be on storage that all nodes share", unseen)
+    members = [member for member in members if member.is_running()]
+    if not members:  # all of an array that failed are tried again alone
+        return
     with ExitStack() as stack:
         try:
+            for member in members:
+                stack.enter_context(member.alone_in_it())
             output = stack.enter_context(Output([member.folder for member in members]))
             stack.enter_context(redirect_stdout(output))
             stack.enter_context(redirect_stderr(output))
+            deadline = stack.enter_context(
+                Deadline(members[0].folder, job.trial_timeout, job.epoch_timeout)
+            )
             limit_to_share(job, len(members))
             import_from(job.import_path)
             resolved = resolve(job.train)
             if not resolved.reports:
                 resolved.function(members[0].config)
-            elif len(members) == 1:
-                _run_one(resolved, members[0])
             else:
-                _run_array(resolved, members)
+                _run(resolved, members, deadline)
         except Exception as error:  # whatever the user's function raised
             raise explain(error) from None
 
 
-def _run_one(resolved: Resolved, member: Member) -> None:
-    arguments = member.begin(resolved)
+def _run(resolved: Resolved, members: Sequence[Member], deadline: Deadline) -> None:
+    """Train the members from where they stand; what becomes of each is told of."""
+    folders = [member.folder for member in members]
+    fresh = [Start([], None) for _ in members]
+    starts = start_together(folders) if "resume_from" in resolved.accepts else fresh
+    going: list[Member] = []
+    arguments: list[dict[str, Any]] = []
+    for member, start in zip(members, starts, strict=True):
+        begun = member.begin(resolved, start, deadline)
+        last = start.history[-1].metrics if start.history else {}
+        if why := divergence(member.job.metric, last, start.step):  # killed before it was told
+            _tell(member, Diverged(why))
+        else:
+            going.append(member)
+            arguments.append(begun)
+    if not going:
+        return
+    if len(going) == 1:
+        _run_one(resolved, going[0], arguments[0])
+        return
+    errors = resolved.module.train_many(
+        [member.config for member in going],
+        reports=[member.recorder for member in going],
+        log_dirs=[one["log_dir"] for one in arguments],
+        resume_from=[one.get("resume_from") for one in arguments],
+    )
+    for member, error in zip(going, errors, strict=True):
+        if error is not None:
+            _tell(member, error)
+
+
+def _run_one(resolved: Resolved, member: Member, arguments: Mapping[str, Any]) -> None:
     finished = False
     try:
         resolved.function(member.config, **arguments)
         finished = True
+    except Diverged as why:
+        _tell(member, why)
     finally:
         member.recorder.close(finished=finished)
 
 
-def _run_array(resolved: Resolved, members: Sequence[Member]) -> None:
-    """Train the members together; those that failed are told of when the others have ended."""
-    arguments = [member.begin(resolved) for member in members]
-    errors = resolved.module.train_many(
-        [member.config for member in members],
-        reports=[member.recorder for member in members],
-        log_dirs=[one["log_dir"] for one in arguments],
-        resume_from=[one.get("resume_from") for one in arguments],
-    )
-    for member, error in zip(members, errors, strict=True):
-        if error is not None:
-            tune.report({"trial": member.id, "error": explain(error).args})
+def _tell(member: Member, error: Exception) -> None:
+    """Tell the driver how a trial ended, whose worker goes on."""
+    if isinstance(error, Diverged):
+        tune.report({"trial": member.id, "diverged": str(error)})
+    else:
+        tune.report({"trial": member.id, "error": explain(error).args})
 
 
 def explain(error: Exception) -> TrialFailed:
     """What to tell of an error, as text."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        error = no_room(error)
     summary = f"{type(error).__name__}: {error}".strip().splitlines()[0]
     if isinstance(error, SweepsError):
         summary = str(error)
-    return TrialFailed(summary, "".join(_traceback(error)), isinstance(error, MetricMissing))
-
-
-def resume_point(folder: Path) -> tuple[list[Report], Path | None]:
-    """The reports up to the last one whose checkpoint is there, and that checkpoint."""
-    history = read_history(folder)
-    while history:
-        checkpoint = history[-1].checkpoint
-        if checkpoint and (folder / checkpoint).exists():
-            return history, folder / checkpoint
-        history.pop()
-    return [], None
-
-
-class Recorder:
-    """The ``report`` that a trainable calls: records, then tells Ray.
-
-    Attributes:
-        events: where the reports become scalars, unless the trainable writes its own.
-    """
-
-    def __init__(self, member: Member, next_step: int) -> None:
-        self.events: EventLog | None = None
-        self._member = member
-        self._next_step = next_step
-        self._where = whereabouts()
-        self._last = time.perf_counter()
-
-    def __call__(self, metrics: Mapping[str, Any], *, checkpoint: Path | None = None) -> None:
-        tune.report(self._record(metrics, checkpoint))
-
-    def close(self, *, finished: bool) -> None:
-        if self.events:
-            self.events.close(finished=finished)
-
-    def _record(self, metrics: Mapping[str, Any], checkpoint: Path | None) -> dict[str, Any]:
-        """Land a report, and say it in a message for the driver."""
-        numbers = to_numbers(metrics)
-        check_metric(self._member.job.metric, numbers)
-        folder, step, now = self._member.folder, self._next_step, time.perf_counter()
-        kept = keep_checkpoint(folder, step, checkpoint)
-        report = Report(step, numbers, round(now - self._last, 6), kept)
-        append_report(folder, report)
-        if self.events:
-            self.events.log(numbers, step)
-        self._next_step, self._last = step + 1, now
-        told = {"step": step, "metrics": numbers, "seconds": report.seconds}
-        return {"trial": self._member.id, "where": self._where, **told}
+    fatal = type(error) if isinstance(error, MetricMissing | CannotGoOn) else None
+    return TrialFailed(summary, "".join(_traceback(error)), fatal)
 
 
 class Output(io.TextIOBase):
@@ -228,27 +227,6 @@ class Output(io.TextIOBase):
         for file in self._files:
             file.close()
         super().close()
-
-
-def to_numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Metrics as plain numbers; tensors and arrays of one element are read."""
-    numbers: dict[str, float] = {}
-    for key, value in metrics.items():
-        value = value.item() if hasattr(value, "item") else value
-        if not isinstance(value, Real):
-            raise TypeError(f"the metric {key!r} must be a number, got {value!r}")
-        numbers[str(key)] = int(value) if isinstance(value, int) else float(value)
-    return numbers
-
-
-def check_metric(metric: str, numbers: Mapping[str, float]) -> None:
-    """Raise :class:`MetricMissing` unless the sweep's metric was reported."""
-    if metric not in numbers:
-        reported = ", ".join(repr(key) for key in numbers) or "nothing"
-        raise MetricMissing(
-            f"the trainable reported no {metric!r}; it reported {reported}"
-            f"{nearest(metric, numbers)}"
-        )
 
 
 def limit_to_share(job: Job, trials: int) -> None:

@@ -7,31 +7,29 @@ done is decided from the ledger.
 
 import contextlib
 import tempfile
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle, tune
-from ray.exceptions import RayActorError
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.error import TuneError
 from ray.tune.result import AUTO_RESULT_KEYS
 
 from sweeps.arrays import Array
 from sweeps.book import Book
 from sweeps.cluster import Share
+from sweeps.deadline import struck
 from sweeps.display import Progress
-from sweeps.errors import ClusterError, DirectoryError, MetricMissing
-from sweeps.ledger import Ledger, Report, id_of
+from sweeps.errors import CannotGoOn, ClusterError, MetricMissing, SweepsError
+from sweeps.history import Report
+from sweeps.ledger import Ledger, id_of
+from sweeps.plan import Versions
+from sweeps.recorder import check_metric, divergence, no_room, to_numbers
 from sweeps.sweepfile import SweepFile
-from sweeps.trainable import (
-    SEPARATOR,
-    Job,
-    TrialFailed,
-    check_metric,
-    ray_trainable,
-    to_numbers,
-)
+from sweeps.trainable import SEPARATOR, Job, TrialFailed, ray_trainable
 
 _RAY_KEYS = {*AUTO_RESULT_KEYS, "checkpoint_dir_name", "done", "experiment_tag"}
 _RAY_KEYS |= {"should_checkpoint", "trial_id", "trial_log_path"}
@@ -44,6 +42,7 @@ def run_trials(
     ledger: Ledger,
     share: Share,
     *,
+    versions: Mapping[str, Versions],
     import_path: Sequence[str],
     reports: bool,
     progress: Progress,
@@ -52,18 +51,20 @@ def run_trials(
 
     Args:
         arrays: the trials, by who trains with whom.
+        versions: the code and the data that each is run with, by id.
         reports: whether the trainable is called with ``report`` and so records itself on the
             worker; a plain Ray Tune function is recorded here.
 
     Raises:
         MetricMissing: the trainable does not report the sweep's metric.
+        CannotGoOn: nothing more could come of it; what was recorded is kept.
         KeyboardInterrupt: Ctrl-C; the trials under way are recorded as interrupted.
     """
-    trials = [trial for array in arrays for trial in array]
     book = Book(
         ledger,
-        trials,
+        [trial for array in arrays for trial in array],
         progress,
+        versions=versions,
         metric=sweep.metric,
         max_failures=sweep.max_failures,
         records_reports=not reports,
@@ -76,14 +77,23 @@ def run_trials(
         cpu=share.cpu,
         gpu=share.gpu,
         import_path=tuple(import_path),
+        trial_timeout=sweep.trial_timeout,
+        epoch_timeout=sweep.epoch_timeout,
     )
     with book:
-        _fit(sweep.name, arrays, job, book, sweep.max_failures)
-        while not book.fatal and (again := set(book.waiting())):  # failed in an array: now alone
-            alone = [(trial,) for trial in trials if trial.id in again]
-            _fit(sweep.name, alone, job, book, retries=0)
+        while arrays and not book.fatal:
+            _fit(sweep.name, arrays, job, book, sweep.max_failures)
+            arrays = _still_to_run(arrays, book)
     if book.fatal:
         raise book.fatal
+
+
+def _still_to_run(arrays: Sequence[Array], book: Book) -> list[Array]:
+    """What Ray Tune has left: arrays that it did not get to, and alone what failed in one."""
+    again = [tuple(trial for trial in array if book.is_waiting(trial.id)) for array in arrays]
+    together = [tuple(t for t in array if not book.must_go_alone(t.id)) for array in again]
+    alone = [(t,) for array in again for t in array if book.must_go_alone(t.id)]
+    return [array for array in together if array] + alone
 
 
 def _fit(name: str, arrays: Sequence[Array], job: Job, book: Book, retries: int) -> None:
@@ -105,18 +115,19 @@ def _fit(name: str, arrays: Sequence[Array], job: Job, book: Book, retries: int)
                 storage_path=folder,
                 failure_config=tune.FailureConfig(max_failures=retries),
                 callbacks=[Watcher(book)],
-                stop=FatalStopper(book),
+                stop=Brake(book),
                 verbose=0,
             ),
         )
         try:
             tuner.fit()
-        except (RuntimeError, TuneError) as error:  # the memory monitor's kills come as these
+        except (RuntimeError, TuneError, OutOfMemoryError) as error:
+            # the memory monitor's kills come as these, and end all that Ray Tune is running
             summary, trace, _ = _explain(error)
             if not (running := book.running(list(book.records))):
                 raise ClusterError(f"Ray Tune gave up: {summary}") from error
             for key in running:
-                book.fail(key, summary, trace)
+                book.fail(key, summary, trace, lost=True)
 
 
 def _request(job: Job) -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:
@@ -140,17 +151,18 @@ def _name(trial: Any) -> str:
 
 
 def _guarded(tell: Callable[..., None]) -> Callable[..., None]:
-    """A callback that cannot write ends the sweep with the reason, not Ray with a traceback."""
+    """A failure of ours, a full disk say, ends the sweep with the reason; no trial is to blame."""
 
     @wraps(tell)
     def guarded(self: "Watcher", *args: Any, **kwargs: Any) -> None:
         try:
             tell(self, *args, **kwargs)
         except OSError as error:
-            where = error.filename or self._book.directory
-            self._book.fatal = DirectoryError(
-                f"{where} cannot be written: {error.strerror}; what was recorded is kept:"
-                " run the same command again once it can be"
+            self._book.fatal = no_room(error)
+        except Exception as error:
+            self._book.fatal = CannotGoOn(
+                f"{tell.__name__} has failed, which is a fault of Sweepboard's; what was recorded"
+                f" is kept:\n{traceback.format_exc()}{error}"
             )
 
     return guarded
@@ -167,9 +179,12 @@ class Watcher(tune.Callback):
 
     @_guarded
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-        for key in _ids(trial):
-            if self._book.is_waiting(key):
-                self._book.start(key)
+        keys = _ids(trial)
+        due = [key for key in keys if self._book.is_waiting(key)]
+        if len(keys) > 1:
+            due = [key for key in due if not self._book.must_go_alone(key)]
+        for key in due:
+            self._book.start(key, due)
 
     @_guarded
     def on_trial_result(
@@ -178,9 +193,12 @@ class Watcher(tune.Callback):
         if self._book.records_reports:
             [key] = _ids(trial)
             self._plain_result(key, result)
+        elif "diverged" in result:
+            self._book.diverge(result["trial"], result["diverged"])
         elif "error" in result:
             summary, trace, fatal = result["error"]
-            self._book.fail(result["trial"], summary, trace, fatal=fatal)
+            self._book.fail(result["trial"], summary, trace, fatal=fatal, array=True)
+            self._book.send_alone(result["trial"])
         elif "step" in result:
             report = Report(result["step"], result["metrics"], result["seconds"])
             self._book.report(result["trial"], report, result["where"])
@@ -191,7 +209,7 @@ class Watcher(tune.Callback):
 
     @_guarded
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-        self._fail(trial)
+        self._fail(trial, final=True)
 
     @_guarded
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
@@ -211,18 +229,32 @@ class Watcher(tune.Callback):
             return
         step, seconds = result["training_iteration"] - 1, result.get("time_this_iter_s", 0.0)
         self._book.report(key, Report(step, numbers, round(seconds, 6)), result["hostname"])
+        if why := divergence(self._book.metric, numbers, step + 1):
+            self._book.diverge(key, why)
 
-    def _fail(self, trial: Any) -> None:
-        """An attempt of all members failed, or none of them could even start."""
-        summary, trace, fatal = _explain(_error_of(trial))
+    def _fail(self, trial: Any, *, final: bool = False) -> None:
+        """An attempt of all members failed, or none of them could even start.
+
+        An array whose process died goes on as it was; one that raised, or that died too often, is
+        tried one by one.
+        """
         keys = _ids(trial)
+        error = _error_of(trial)
+        summary, trace, fatal = _explain(error)
+        lost = not isinstance(getattr(error, "cause", None) or error, TrialFailed)
+        folders = [self._book.directory / self._book.records[key].path for key in keys]
+        for timeout in filter(None, map(struck, folders)):
+            summary, trace = timeout
         waiting = [key for key in keys if self._book.is_waiting(key)]
+        array = len(keys) > 1
         for key in self._book.running(keys) or waiting:
-            self._book.fail(key, summary, trace, fatal=fatal, alone=len(keys) == 1)
+            self._book.fail(key, summary, trace, fatal=fatal, array=array, lost=lost)
+            if array and (final or not lost):
+                self._book.send_alone(key)
 
 
-class FatalStopper(tune.Stopper):
-    """Ends the sweep as soon as it is known that no trial can succeed."""
+class Brake(tune.Stopper):
+    """Ends the sweep once it cannot go on, and a plain function's trial once it has diverged."""
 
     def __init__(self, book: Book) -> None:
         self._book = book
@@ -231,7 +263,10 @@ class FatalStopper(tune.Stopper):
         return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return self.stop_all()
+        if "trial" in result or self.stop_all():
+            return self.stop_all()
+        numbers = {k: v for k, v in result.items() if k not in _RAY_KEYS and _is_number(v)}
+        return divergence(self._book.metric, to_numbers(numbers), 0) is not None
 
     def stop_all(self) -> bool:
         return self._book.fatal is not None
@@ -245,15 +280,15 @@ def _error_of(trial: Any) -> Exception | None:
     return error
 
 
-def _explain(error: Exception | None) -> tuple[str, str, bool]:
-    """What to say of a failed attempt in a line, its traceback, and whether it ends the sweep."""
+def _explain(error: Exception | None) -> tuple[str, str, type[SweepsError] | None]:
+    """What to say of a failed attempt in a line, its traceback, and how it ends the sweep."""
     cause = getattr(error, "cause", None) or error
     if isinstance(cause, TrialFailed):
         return cause.summary, cause.trace, cause.fatal
     if isinstance(cause, RayActorError):  # gone, and with it what it could have said
-        return "its process died: killed, out of memory, or crashed", f"{cause}\n", False
+        return "its process died: killed, out of memory, or crashed", f"{cause}\n", None
     text = str(cause).strip() or type(cause).__name__
-    return text.splitlines()[0], f"{text}\n", False
+    return text.splitlines()[0], f"{text}\n", None
 
 
 def _is_number(value: Any) -> bool:

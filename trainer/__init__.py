@@ -17,16 +17,25 @@ from typing import Any
 from trainer.config import METRICS, Report, TrainConfig, print_metrics
 
 __all__ = [
+    "BUDGET",
     "METRICS",
+    "NEUTRAL",
     "Report",
     "TrainConfig",
     "check",
+    "data_version",
     "fuse_key",
     "prepare",
     "print_metrics",
     "train",
     "train_many",
 ]
+
+BUDGET = "epochs"
+"""A run that has ended goes on from its checkpoint where this is raised."""
+
+NEUTRAL = ("data_dir",)
+"""What does not change a result."""
 
 
 def train(
@@ -106,6 +115,13 @@ def check(config: Mapping[str, Any]) -> None:
     from trainer.sources import check_batch_size
 
     check_batch_size(TrainConfig.model_validate(config))
+
+
+def data_version(config: Mapping[str, Any]) -> str:
+    """Identifies the images of a data set, the same on every machine."""
+    from trainer.sources import version
+
+    return version(TrainConfig.model_validate(config).dataset)
 
 
 def prepare(configs: Iterable[Mapping[str, Any]]) -> None:

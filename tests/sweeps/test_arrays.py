@@ -3,11 +3,11 @@
 import pytest
 
 from sweeps.arrays import form_arrays
-from sweeps.cluster import Share
+from sweeps.cluster import Node, Share
 from sweeps.space import Trial
 from sweeps.sweepfile import Fuse
 
-TWO_CORES = Share(cpu=1, gpu=0, at_once=2, auto=True)
+TWO_CORES = Share(1, 0, True, (Node(2, 0),))
 
 
 def trials(sizes: list[int]) -> list[Trial]:
@@ -41,21 +41,21 @@ def test_the_grid_of_twelve_keeps_two_cores_equally_busy() -> None:
 def test_arrays_are_halved_until_every_place_has_about_the_same_to_do(
     at_once: int, expected: list[int]
 ) -> None:
-    share = Share(cpu=1, gpu=0, at_once=at_once, auto=True)
+    share = Share(1, 0, True, (Node(at_once, 0),))
     assert [size for _, size in shapes([32] * 8, share=share)] == expected
 
 
 def test_an_array_never_asks_for_more_than_one_gpu() -> None:
-    quarter = Share(cpu=1, gpu=0.25, at_once=4, auto=True)
+    quarter = Share(1, 0.25, True, (Node(4, 1),))
     assert [size for _, size in shapes([32] * 8, 8, quarter)] == [4, 4]
-    half = Share(cpu=1, gpu=0.5, at_once=2, auto=False)
+    half = Share(1, 0.5, False, (Node(4, 1),))
     assert [size for _, size in shapes([32] * 4, "auto", half)] == [2, 2]
-    whole = Share(cpu=1, gpu=1, at_once=1, auto=False)
+    whole = Share(1, 1, False, (Node(4, 1),))
     assert [size for _, size in shapes([32] * 3, "auto", whole)] == [1, 1, 1]
 
 
 def test_off_means_alone_and_a_number_is_the_most_in_one_array() -> None:
-    one = Share(cpu=1, gpu=0, at_once=1, auto=True)
+    one = Share(1, 0, True, (Node(1, 0),))
     assert [size for _, size in shapes([32] * 7, "off", one)] == [1] * 7
     assert [size for _, size in shapes([32] * 7, 3, one)] == [3, 2, 2]
     assert [size for _, size in shapes([32] * 7, 100, one)] == [7]

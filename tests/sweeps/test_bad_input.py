@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from sweeps import Sweep
 from sweeps.cli import app
-from sweeps.ledger import Ledger, Overview, Report, Status, append_report
+from sweeps.history import Report, append_report
+from sweeps.ledger import Ledger, Overview, Status
 from sweeps.space import MAX_TRIALS
 from tests.conftest import run_command
 
@@ -725,7 +726,7 @@ DIRECTORIES = [
     case(
         "a directory whose record is no JSON",
         "old/sweep.json is damaged (not JSON: Expecting",
-        "delete it and run the sweep again",
+        "and no trials are beside it; delete it, or choose another directory with --dir",
         command="run sweep.yaml --dir old",
         files={"old/sweep.json": record()[:-5]},
     ),
@@ -798,7 +799,7 @@ READING = [
     ),
     case(
         "the status of a damaged record",
-        "old/sweep.json is damaged (not a JSON object); delete it and run the sweep again",
+        "old/sweep.json is damaged (not a JSON object); run the sweep again: it is written anew,",
         command="status old",
         files={"old/sweep.json": "[]"},
     ),

@@ -6,17 +6,8 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import DirectoryError
-from sweeps.ledger import (
-    Ledger,
-    Overview,
-    Record,
-    Report,
-    Status,
-    append_report,
-    keep_checkpoint,
-    read_history,
-    rewrite_history,
-)
+from sweeps.history import Report, append_report
+from sweeps.ledger import DAMAGED, Ledger, Overview, Record, Status
 from sweeps.space import Trial
 
 TRIAL = Trial("abcdefgh", {"lr": 0.1, "seed": 0}, "lr=0.1,abcdefgh")
@@ -25,10 +16,20 @@ TRIAL = Trial("abcdefgh", {"lr": 0.1, "seed": 0}, "lr=0.1,abcdefgh")
 def test_records_and_history_are_read_back_as_written(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     record = Record(
-        TRIAL.id, TRIAL.config, f"trials/{TRIAL.name}", Status.FAILED, 2, "ValueError: no", "host"
+        id=TRIAL.id,
+        config=TRIAL.config,
+        path=f"trials/{TRIAL.name}",
+        status=Status.FAILED,
+        attempts=2,
+        error="ValueError: no",
+        where="host",
+        recorded=TRIAL.config,
+        code="c0de",
+        data="digits",
+        arrays=({"from": 0, "trials": [TRIAL.id, "other"]},),
     )
     reports = [
-        Report(0, {"loss": 0.5, "count": 3}, 1.5, "a.pt"),
+        Report(0, {"loss": 0.5, "count": 3}, 1.5, "a.pt", "5ha256"),
         Report(1, {"loss": math.inf}, 0.5),
     ]
     ledger.write(record)
@@ -39,29 +40,6 @@ def test_records_and_history_are_read_back_as_written(tmp_path: Path) -> None:
     assert found.history == reports
     assert isinstance(found.history[0].metrics["count"], int)
     assert found.seconds == 2.0
-
-
-def test_nan_survives_as_strict_json(tmp_path: Path) -> None:
-    append_report(tmp_path, Report(0, {"loss": math.nan}, 0.1))
-    assert '"nan"' in (tmp_path / "history.jsonl").read_text()
-    assert math.isnan(read_history(tmp_path)[0].metrics["loss"])
-
-
-@pytest.mark.parametrize("cut", [1, 10, 40])
-def test_a_last_line_that_was_cut_off_is_not_read(tmp_path: Path, cut: int) -> None:
-    for step in range(3):
-        append_report(tmp_path, Report(step, {"loss": 0.5}, 0.1))
-    file = tmp_path / "history.jsonl"
-    file.write_bytes(file.read_bytes()[:-cut])
-    assert len(read_history(tmp_path)) == (3 if cut == 1 else 2)
-
-
-def test_what_follows_a_damaged_line_or_a_gap_is_not_read(tmp_path: Path) -> None:
-    reports = [Report(step, {"loss": 0.5}, 0.1) for step in (0, 1, 3)]
-    rewrite_history(tmp_path, reports)
-    assert [r.step for r in read_history(tmp_path)] == [0, 1]
-    (tmp_path / "history.jsonl").write_text("nonsense\n")
-    assert read_history(tmp_path) == []
 
 
 def test_a_trial_stays_where_it_was_begun_under_whatever_name(tmp_path: Path) -> None:
@@ -93,26 +71,30 @@ def test_a_directory_of_another_sweep_is_refused_and_named(tmp_path: Path) -> No
     assert Ledger(tmp_path).overview().trials == (TRIAL,)
 
 
-def test_a_checkpoint_from_elsewhere_is_copied_and_two_copies_are_kept(tmp_path: Path) -> None:
-    folder, source = tmp_path / "trial", tmp_path / "model.pt"
-    folder.mkdir()
-    for step in range(4):
-        source.write_text(str(step))
-        kept = keep_checkpoint(folder, step, source)
-        assert kept is not None
-        assert (folder / kept).read_text() == str(step)
-    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["00002.pt", "00003.pt"]
-    inside = folder / "own.pt"
-    inside.write_text("own")
-    assert keep_checkpoint(folder, 4, inside) == "own.pt"
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"status": "done"}', '{"status": "failed"}'])
+def test_a_damaged_record_is_made_anew_from_the_history(tmp_path: Path, content: str) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.write(Record(TRIAL.id, TRIAL.config, f"trials/{TRIAL.name}", Status.FINISHED))
+    append_report(ledger.trial_dir(TRIAL), Report(0, {"loss": 0.5}, 1.5))
+    (ledger.trial_dir(TRIAL) / "trial.json").write_text(content)
+    found = ledger.record(TRIAL)
+    assert (found.status, found.error, len(found.history)) == (Status.INTERRUPTED, DAMAGED, 1)
 
 
-def test_a_folder_can_be_a_checkpoint(tmp_path: Path) -> None:
-    source = tmp_path / "saved"
-    source.mkdir()
-    (source / "weights").write_text("1")
-    folder = tmp_path / "trial"
-    folder.mkdir()
-    kept = keep_checkpoint(folder, 0, source)
-    assert kept is not None
-    assert (folder / kept / "weights").read_text() == "1"
+def test_what_is_set_aside_can_be_read_as_the_sweep_that_it_was(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    assert ledger.set_aside() is None
+    for number in (1, 2):
+        ledger.write(Record(TRIAL.id, TRIAL.config, f"trials/{TRIAL.name}", attempts=number))
+        ledger.write_overview(Overview("mine", "loss", "min", {}, (TRIAL,)))
+        aside = ledger.set_aside()
+        assert aside == tmp_path / "earlier" / str(number)
+        assert Ledger(aside).record(Ledger(aside).overview().trials[0]).attempts == number
+    assert ledger.record(TRIAL).attempts == 0
+
+
+def test_trials_that_are_no_longer_asked_for_are_still_found(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.write(Record(TRIAL.id, TRIAL.config, f"trials/{TRIAL.name}"))
+    assert ledger.unlisted([TRIAL]) == []
+    assert ledger.unlisted([]) == [TRIAL]

@@ -1,7 +1,12 @@
 """What a run does: a pure function of the wanted trials and the records."""
 
+from dataclasses import replace
+
+import pytest
+
+from sweeps.errors import SweepsError
 from sweeps.ledger import Record, Status
-from sweeps.plan import Plan, decide
+from sweeps.plan import Plan, Versions, decide, stale
 from sweeps.space import Trial
 
 
@@ -25,4 +30,44 @@ def test_a_plan_reads_as_one_line() -> None:
     trials = [Trial(str(i), {}, str(i)) for i in range(12)]
     plan = Plan(tuple(trials[:7]), tuple(trials[7:8]), tuple(trials[8:9]), tuple(trials[9:]))
     assert str(plan) == "12 trials: 7 finished, 1 continued, 1 tried again, 3 new"
+    reached = replace(plan, resume=tuple(trials[7:9]), retry=(), reached={"7": 3, "8": 3})
+    assert "2 continued from epoch 3," in str(reached)
+    assert "from epochs 3 to 4," in str(replace(reached, reached={"7": 4, "8": 3}))
     assert str(Plan(new=tuple(trials[:1]))) == "1 trial: 1 new"
+
+
+def test_failed_trials_alone_are_tried_again_on_request() -> None:
+    plan = decide(
+        [Trial(str(s), {}, str(s)) for s in Status],
+        {str(s): Record(id=str(s), config={}, path=str(s), status=s) for s in Status},
+    )
+    assert str(plan.only(["failed"])) == ("6 trials: 2 finished, 1 tried again, 3 left as they are")
+    assert [t.id for t in plan.only(["interrupted"]).todo] == ["interrupted"]
+    with pytest.raises(SweepsError, match="got 'fialed'; did you mean 'failed'"):
+        plan.only(["fialed"])
+    with pytest.raises(SweepsError, match="has not failed"):
+        plan.only(["finished"])
+
+
+@pytest.mark.parametrize(("wanted", "count"), [(3, 0), (5, 0), (8, 1)])
+def test_a_finished_trial_goes_on_if_it_is_to_train_longer(wanted: int, count: int) -> None:
+    trial = Trial("a", {"epochs": wanted}, "a")
+    record = Record("a", trial.config, "a", Status.FINISHED, recorded={"epochs": 5})
+    assert len(decide([trial], {"a": record}, "epochs").resume) == count
+    assert decide([trial], {"a": record}).keep == (trial,)
+
+
+def test_a_failed_trial_that_was_not_tried_again_yet_is_tried_again() -> None:
+    trial = Trial("a", {}, "a")
+    record = Record("a", {}, "a", Status.PENDING, attempts=1, error="ValueError: no")
+    assert decide([trial], {"a": record}).retry == (trial,)
+
+
+def test_results_of_other_code_or_data_are_counted() -> None:
+    trials = tuple(Trial(key, {}, key) for key in "abc")
+    records = {k: Record(k, {}, k, Status.FINISHED, code="1", data=k) for k in "abc"}
+    today = {"a": Versions("1", "a"), "b": Versions("2", "b"), "c": Versions("2", "x")}
+    code, data = stale(Plan(keep=trials), records, today)
+    assert code.startswith("note: 2 of them ran with another version of the training code")
+    assert data.startswith("note: 1 of them ran with another version of the data")
+    assert stale(Plan(new=trials), records, today) == []

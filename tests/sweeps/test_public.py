@@ -14,6 +14,8 @@ from sweeps import Sweep, Trainable
 
 def test_the_public_names_are_these() -> None:
     assert sorted(sweeps.__all__) == [
+        "AllFail",
+        "CannotGoOn",
         "ClusterError",
         "DirectoryError",
         "Interrupted",
@@ -23,6 +25,7 @@ def test_the_public_names_are_these() -> None:
         "Report",
         "Results",
         "Row",
+        "Stopped",
         "Sweep",
         "SweepsError",
         "Trainable",
@@ -65,6 +68,7 @@ def test_a_sweep_runs_from_python_and_gives_its_results(
     assert {p.name for p in tmp_path.iterdir()} == {"runs"}
     assert {p.name for p in (tmp_path / "runs/quickstart").iterdir()} == {
         ".lock",
+        "manifest.json",
         "sweep.json",
         "trials",
     }

@@ -1,0 +1,126 @@
+"""The ``report`` that a trainable calls: it records, then tells Ray."""
+
+import errno
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+
+from sweeps.errors import CannotGoOn, MetricMissing, nearest
+from sweeps.events import EventLog
+from sweeps.history import Report, append_report, checksum, keep_checkpoint
+
+if TYPE_CHECKING:
+    from sweeps.trainable import Member
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+class Diverged(Exception):
+    """The loss or the sweep's metric is no finite number: to train on would be in vain."""
+
+
+class Recorder:
+    """Records the reports of one trial.
+
+    Args:
+        events: where the reports become scalars, unless the trainable writes its own.
+        on_report: called after every report.
+    """
+
+    def __init__(
+        self,
+        member: "Member",
+        next_step: int,
+        where: str,
+        events: EventLog | None,
+        on_report: Callable[[], None],
+    ) -> None:
+        self._member = member
+        self._next_step = next_step
+        self._where = where
+        self._events = events
+        self._on_report = on_report
+        self._last = time.perf_counter()
+
+    def __call__(self, metrics: Mapping[str, Any], *, checkpoint: Path | None = None) -> None:
+        step, numbers = self._next_step, to_numbers(metrics)
+        check_metric(self._member.job.metric, numbers)
+        told = self._record(numbers, checkpoint)
+        self._on_report()
+        tune.report(told)
+        if why := divergence(self._member.job.metric, numbers, step + 1):
+            raise Diverged(why)
+
+    def close(self, *, finished: bool) -> None:
+        if self._events:
+            self._events.close(finished=finished)
+
+    def _record(self, numbers: dict[str, float], checkpoint: Path | None) -> dict[str, Any]:
+        """Land a report, and say it in a message for the driver."""
+        folder, step, now = self._member.folder, self._next_step, time.perf_counter()
+        kept = keep_checkpoint(folder, step, checkpoint) if checkpoint else None
+        report = Report(
+            step,
+            numbers,
+            round(now - self._last, 6),
+            kept.relative_to(folder).as_posix() if kept else None,
+            checksum(kept) if kept else None,
+        )
+        append_report(folder, report)
+        self._log(numbers, step)
+        self._next_step, self._last = step + 1, now
+        told = {"step": step, "metrics": numbers, "seconds": report.seconds}
+        return {"trial": self._member.id, "where": self._where, **told}
+
+    def _log(self, numbers: Mapping[str, float], step: int) -> None:
+        """Scalars for TensorBoard; a trial does not fail for want of them."""
+        if self._events is None:
+            return
+        try:
+            self._events.log(numbers, step)
+        except Exception as error:
+            self._events = None
+            warnings.warn(f"no more events for TensorBoard: {error!r}", stacklevel=2)
+
+
+def no_room(error: OSError) -> CannotGoOn:
+    """What to say where nothing can be written any more."""
+    return CannotGoOn(
+        f"{error.filename or 'a file'} cannot be written: {error.strerror}; what was recorded is"
+        " kept: run the same command again once it can be"
+    )
+
+
+def divergence(metric: str, numbers: Mapping[str, float], epoch: int) -> str | None:
+    """Why a trial is given up after this report, or ``None``: the metric, and losses, count."""
+    for name, value in numbers.items():
+        if (name == metric or "loss" in name.lower()) and not math.isfinite(value):
+            return f"diverged: {name} is {value} at epoch {epoch}"
+    return None
+
+
+def to_numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics as plain numbers; tensors and arrays of one element are read."""
+    numbers: dict[str, float] = {}
+    for key, value in metrics.items():
+        value = value.item() if hasattr(value, "item") else value
+        if not isinstance(value, Real):
+            raise TypeError(f"the metric {key!r} must be a number, got {value!r}")
+        numbers[str(key)] = int(value) if isinstance(value, int) else float(value)
+    return numbers
+
+
+def check_metric(metric: str, numbers: Mapping[str, float]) -> None:
+    """Raise :class:`MetricMissing` unless the sweep's metric was reported."""
+    if metric not in numbers:
+        reported = ", ".join(repr(key) for key in numbers) or "nothing"
+        raise MetricMissing(
+            f"the trainable reported no {metric!r}; it reported {reported}"
+            f"{nearest(metric, numbers)}"
+        )

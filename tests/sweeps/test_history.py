@@ -1,0 +1,138 @@
+"""Reports and checkpoints: only what is whole counts, and an attempt goes on from there."""
+
+import math
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from sweeps.history import (
+    Report,
+    append_report,
+    checksum,
+    keep_checkpoint,
+    read_history,
+    rewrite_history,
+    start_together,
+    starts,
+)
+
+
+def test_nan_survives_as_strict_json(tmp_path: Path) -> None:
+    append_report(tmp_path, Report(0, {"loss": math.nan}, 0.1))
+    assert '"nan"' in (tmp_path / "history.jsonl").read_text()
+    assert math.isnan(read_history(tmp_path)[0].metrics["loss"])
+
+
+@pytest.mark.parametrize("cut", [1, 10, 40])
+def test_a_last_line_that_was_cut_off_is_not_read(tmp_path: Path, cut: int) -> None:
+    for step in range(3):
+        append_report(tmp_path, Report(step, {"loss": 0.5}, 0.1))
+    file = tmp_path / "history.jsonl"
+    file.write_bytes(file.read_bytes()[:-cut])
+    assert len(read_history(tmp_path)) == (3 if cut == 1 else 2)
+
+
+def test_what_follows_a_damaged_line_or_a_gap_is_not_read(tmp_path: Path) -> None:
+    reports = [Report(step, {"loss": 0.5}, 0.1) for step in (0, 1, 3)]
+    rewrite_history(tmp_path, reports)
+    assert [r.step for r in read_history(tmp_path)] == [0, 1]
+    (tmp_path / "history.jsonl").write_text("nonsense\n")
+    assert read_history(tmp_path) == []
+
+
+def test_a_checkpoint_from_elsewhere_is_copied_and_two_copies_are_kept(tmp_path: Path) -> None:
+    folder, source = tmp_path / "trial", tmp_path / "model.pt"
+    folder.mkdir()
+    for step in range(4):
+        source.write_text(str(step))
+        kept = keep_checkpoint(folder, step, source)
+        assert kept.read_text() == str(step)
+    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["00002.pt", "00003.pt"]
+    inside = folder / "own.pt"
+    inside.write_text("own")
+    assert keep_checkpoint(folder, 4, inside) == inside
+
+
+def test_a_folder_can_be_a_checkpoint(tmp_path: Path) -> None:
+    source = tmp_path / "saved"
+    source.mkdir()
+    (source / "weights").write_text("1")
+    folder = tmp_path / "trial"
+    folder.mkdir()
+    kept = keep_checkpoint(folder, 0, source)
+    assert (kept / "weights").read_text() == "1"
+    before = checksum(kept)
+    (kept / "weights").rename(kept / "other")
+    assert checksum(kept) != before
+
+
+def trained(folder: Path, epochs: int) -> Path:
+    """A trial's folder after so many epochs, with its last two checkpoints."""
+    folder.mkdir()
+    for step in range(epochs):
+        saved = folder / f"{step}.pt"
+        saved.write_text(f"weights {step}")
+        append_report(folder, Report(step, {"loss": 0.5}, 0.1, saved.name, checksum(saved)))
+        (folder / f"{step - 2}.pt").unlink(missing_ok=True)
+    return folder
+
+
+def steps(folder: Path) -> list[int]:
+    return [start.step for start in starts(folder)]
+
+
+def test_a_trial_goes_on_from_its_latest_whole_checkpoint(tmp_path: Path) -> None:
+    folder = trained(tmp_path / "trial", 4)
+    assert steps(folder) == [4, 3, 0]
+    latest = next(starts(folder))
+    assert (latest.checkpoint, len(latest.history)) == (folder / "3.pt", 4)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[3] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, flip, lambda path: path.write_bytes(path.read_bytes()[:-1])]
+)
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path, damage) -> None:
+    folder = trained(tmp_path / "trial", 4)
+    damage(folder / "3.pt")
+    assert steps(folder) == [3, 0]
+    damage(folder / "2.pt")
+    assert steps(folder) == [0]
+
+
+def test_an_array_goes_on_from_the_step_that_all_members_have(tmp_path: Path) -> None:
+    folders = [trained(tmp_path / f"{n}", epochs) for n, epochs in enumerate((4, 3, 4))]
+    assert [start.step for start in start_together(folders)] == [3, 3, 3]
+
+
+def test_members_that_are_far_apart_each_go_on_from_their_own_step(tmp_path: Path) -> None:
+    folders = [trained(tmp_path / f"{n}", epochs) for n, epochs in enumerate((9, 3))]
+    assert [start.step for start in start_together(folders)] == [9, 3]
+
+
+def test_an_array_killed_in_its_first_reports_starts_over(tmp_path: Path) -> None:
+    folders = [trained(tmp_path / f"{n}", epochs) for n, epochs in enumerate((1, 0))]
+    assert [start.step for start in start_together(folders)] == [0, 0]
+
+
+def test_a_line_that_finds_no_room_leaves_no_part_behind(tmp_path: Path) -> None:
+    append_report(tmp_path, Report(0, {"loss": 0.5}, 0.1))
+    size = (tmp_path / "history.jsonl").stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, before[1]))
+    try:
+        with pytest.raises(OSError, match="No space left on device"):
+            append_report(tmp_path, Report(1, {"loss": 0.5}, 0.1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    append_report(tmp_path, Report(1, {"loss": 0.25}, 0.1))
+    assert [report.metrics["loss"] for report in read_history(tmp_path)] == [0.5, 0.25]
