@@ -1,5 +1,6 @@
 """The driver's account of a run: what the workers tell becomes records, events and progress."""
 
+import bisect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -7,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sweeps.checkpoints import drop_best, drop_older
 from sweeps.display import Progress
 from sweeps.errors import AllFail, MetricMissing, SweepsError
 from sweeps.events import EventLog, clear_events, withdraw_failure, write_failure
 from sweeps.history import Report, append_report, read_history, rewrite_history
 from sweeps.ledger import Ledger, Record, Status
 from sweeps.plan import Versions
+from sweeps.results import best_of
 from sweeps.space import Trial
 
 FEW = 4
@@ -25,6 +28,7 @@ class Book:
     Args:
         trials: all that are to be run.
         versions: the code and the data that each is run with, by id.
+        keep_best: how many trials' best checkpoints are kept.
         max_failures: how often a trial that fails is tried again.
         records_reports: whether reports are recorded here, as for plain Ray Tune functions; any
             other trainable has recorded them itself, on the worker.
@@ -42,6 +46,8 @@ class Book:
         *,
         versions: Mapping[str, Versions],
         metric: str,
+        mode: str,
+        keep_best: int,
         max_failures: int,
         records_reports: bool,
     ) -> None:
@@ -50,6 +56,10 @@ class Book:
         self.records_reports = records_reports
         self.directory = ledger.directory
         self.metric = metric
+        self._best = BestKept(ledger.directory, metric, mode, keep_best)
+        for record in ledger.records(ledger.overview().trials).values():
+            if record.status is Status.FINISHED:
+                self._best.add(record)
         self._ledger = ledger
         self._versions = versions
         self._max_failures = max_failures
@@ -178,6 +188,8 @@ class Book:
             return
         self._update(key, status=Status.FINISHED, error=None)
         self._close_events(key, finished=True)
+        drop_older(self._folder(key), self.records[key].history)
+        self._best.add(self.records[key])
         self._tell(self._progress.ended, self.records[key])
 
     def _check_any_succeeds(self, summary: str, trace: str) -> None:
@@ -224,6 +236,24 @@ class Book:
 
     def _set(self, key: str, **changes: Any) -> None:
         self.records[key] = replace(self.records[key], **changes)
+
+
+class BestKept:
+    """The finished trials whose best checkpoints are kept: the best ``count`` of the sweep."""
+
+    def __init__(self, directory: Path, metric: str, mode: str, count: int) -> None:
+        self._directory, self._metric, self._mode, self._count = directory, metric, mode, count
+        self._ranked: list[tuple[float, str]] = []
+
+    def add(self, record: Record) -> None:
+        """A trial has finished; the worst of those that are too many is dropped."""
+        best = best_of([report.metrics for report in record.history], self._metric, self._mode)
+        if best:
+            sign = 1 if self._mode == "min" else -1
+            bisect.insort(self._ranked, (sign * best["value"], record.path))
+        if len(self._ranked) > self._count:
+            _, path = self._ranked.pop()
+            drop_best(self._directory / path)
 
 
 def _with_array(

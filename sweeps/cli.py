@@ -247,6 +247,8 @@ def _print_results(results: Results, folder: Path) -> None:
     out.print(f"\n{tables.summary(results)}", soft_wrap=True)
     if best := tables.best_line(results):
         out.print(best, soft_wrap=True)
+    if results.best and results.best.checkpoint:
+        out.print(f"its checkpoint: {folder / results.best.checkpoint}", soft_wrap=True)
     for row in results:
         if row.status == Status.FAILED:
             out.print(f"why {row.id} failed: {folder / row.path / 'errors.log'}", soft_wrap=True)

@@ -1,23 +1,18 @@
-"""A trial's reports and checkpoints on disk, and from which of them an attempt goes on.
+"""A trial's reports on disk.
 
 Each line of ``history.jsonl`` is one report and names the checkpoint that landed before it, with
-its checksum. Only what is there whole counts: a line that was cut off, or a checkpoint that was
-damaged, is as if it had not been, and the one before is used.
+its checksum. A line that was cut off is as if it had not been written.
 """
 
-import hashlib
+import errno
 import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
-
-KEEP = 2
-"""Copies kept of the checkpoints that come from elsewhere: the latest and the one before."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +32,6 @@ class Report:
     seconds: float
     checkpoint: str | None = None
     sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where an attempt begins: after these reports, from the last one's checkpoint."""
-
-    history: list[Report]
-    checkpoint: Path | None
-
-    @property
-    def step(self) -> int:
-        return len(self.history)
 
 
 def read_history(folder: Path) -> list[Report]:
@@ -79,7 +62,7 @@ def append_report(folder: Path, report: Report) -> None:
         line = _report_line(report)
         try:
             if file.write(line) != len(line):
-                raise OSError(28, "No space left on device", file.name)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
         except OSError:
             file.truncate(before)  # else the next line would be joined to a part of this one
             raise
@@ -88,63 +71,6 @@ def append_report(folder: Path, report: Report) -> None:
 def rewrite_history(folder: Path, history: Iterable[Report]) -> None:
     """Replace a trial's history, to go on from an earlier report."""
     land(folder / "history.jsonl", b"".join(map(_report_line, history)))
-
-
-def keep_checkpoint(folder: Path, step: int, checkpoint: Path) -> Path:
-    """A checkpoint in the trial's folder: the one given, or a copy if it lies elsewhere.
-
-    Of the copies, the last two are kept.
-    """
-    source = Path(checkpoint).absolute()
-    if source.is_relative_to(folder):
-        return source
-    copies = folder / "checkpoints"
-    target = copies / f"{step:05d}{source.suffix}"
-    part = copies / f".{target.name}.part"
-    copies.mkdir(exist_ok=True)
-    remove(part)
-    shutil.copytree(source, part) if source.is_dir() else shutil.copy2(source, part)
-    remove(target)
-    os.replace(part, target)  # noqa: PTH105
-    for old in sorted(c for c in copies.iterdir() if c.name <= target.name)[:-KEEP]:
-        remove(old)
-    return target
-
-
-def checksum(checkpoint: Path) -> str:
-    """The SHA-256 of a file, or of all files of a folder with their names."""
-    if not checkpoint.is_dir():
-        with checkpoint.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    files = sorted(path for path in checkpoint.rglob("*") if path.is_file())
-    listed = [f"{checksum(path)} {path.relative_to(checkpoint).as_posix()}" for path in files]
-    return hashlib.sha256("\n".join(listed).encode()).hexdigest()
-
-
-def starts(folder: Path) -> Iterator[Start]:
-    """From where a trial can go on, latest first; at last, from its beginning."""
-    history = read_history(folder)
-    while history:
-        last = history[-1]
-        if last.checkpoint and _is_whole(folder / last.checkpoint, last.sha256):
-            yield Start(list(history), folder / last.checkpoint)
-        history.pop()
-    yield Start([], None)
-
-
-def start_together(folders: Sequence[Path]) -> list[Start]:
-    """From where several trials go on as one array: from one step, if that is near for all.
-
-    An array that was killed while its members reported is one step ahead in some. These go back
-    that step, so that the array goes on as it was. Where no step is common to all within the
-    checkpoints kept, each goes on from its own latest.
-    """
-    options = [list(islice(starts(folder), KEEP + 1)) for folder in folders]
-    common = set.intersection(*({start.step for start in each} for each in options))
-    for step in sorted(common, reverse=True):
-        if all(each[0].step - step <= KEEP for each in options):
-            return [next(start for start in each if start.step == step) for each in options]
-    return [each[0] for each in options]
 
 
 def land(path: Path, content: bytes) -> None:
@@ -160,13 +86,6 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _is_whole(checkpoint: Path, sha256: str | None) -> bool:
-    try:
-        return checkpoint.exists() and checksum(checkpoint) == sha256
-    except OSError:
-        return False
 
 
 def _report_line(report: Report) -> bytes:

@@ -4,16 +4,18 @@ import errno
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
+from sweeps.checkpoints import checksum, keep_best, keep_checkpoint
 from sweeps.errors import CannotGoOn, MetricMissing, nearest
 from sweeps.events import EventLog
-from sweeps.history import Report, append_report, checksum, keep_checkpoint
+from sweeps.history import Report, append_report
+from sweeps.results import best_of
 
 if TYPE_CHECKING:
     from sweeps.trainable import Member
@@ -29,6 +31,7 @@ class Recorder:
     """Records the reports of one trial.
 
     Args:
+        history: of the reports that it goes on after.
         events: where the reports become scalars, unless the trainable writes its own.
         on_report: called after every report.
     """
@@ -36,13 +39,16 @@ class Recorder:
     def __init__(
         self,
         member: "Member",
-        next_step: int,
+        history: Sequence[Report],
         where: str,
         events: EventLog | None,
         on_report: Callable[[], None],
     ) -> None:
         self._member = member
-        self._next_step = next_step
+        self._next_step = len(history)
+        job = member.job
+        best = best_of([report.metrics for report in history], job.metric, job.mode)
+        self._best = best["value"] if best else None
         self._where = where
         self._events = events
         self._on_report = on_report
@@ -65,6 +71,8 @@ class Recorder:
         """Land a report, and say it in a message for the driver."""
         folder, step, now = self._member.folder, self._next_step, time.perf_counter()
         kept = keep_checkpoint(folder, step, checkpoint) if checkpoint else None
+        if kept and self._is_best(numbers):
+            keep_best(folder, step, kept)
         report = Report(
             step,
             numbers,
@@ -77,6 +85,17 @@ class Recorder:
         self._next_step, self._last = step + 1, now
         told = {"step": step, "metrics": numbers, "seconds": report.seconds}
         return {"trial": self._member.id, "where": self._where, **told}
+
+    def _is_best(self, numbers: Mapping[str, float]) -> bool:
+        """Whether the trial was never better, if the best of the sweep are kept at all."""
+        job, value = self._member.job, numbers[self._member.job.metric]
+        if not job.keep_best or not math.isfinite(value):
+            return False
+        better = self._best is None or (
+            value < self._best if job.mode == "min" else value > self._best
+        )
+        self._best = value if better else self._best
+        return better
 
     def _log(self, numbers: Mapping[str, float], step: int) -> None:
         """Scalars for TensorBoard; a trial does not fail for want of them."""

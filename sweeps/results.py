@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.checkpoints import best_checkpoint
 from sweeps.errors import SweepsError, did_you_mean
 from sweeps.ledger import Ledger, Overview, Record, Status
 
@@ -26,6 +27,7 @@ class Row:
         path: the trial's folder, relative to the sweep's directory.
         seconds: wall time of the reported epochs; in an array, those of the whole array.
         where: the host, and the GPU if it had one.
+        checkpoint: of the best epoch, relative to the sweep's directory, if it is kept.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Row:
     attempts: int
     error: str | None
     where: str | None
+    checkpoint: str | None
 
 
 class Results(Sequence[Row]):
@@ -118,10 +121,11 @@ class Results(Sequence[Row]):
         return Overview(self.name, self.metric, self.mode, {}, ())
 
 
-def to_row(record: Record, metric: str, mode: str, budget: str | None = None) -> Row:
+def to_row(record: Record, overview: Overview, directory: Path) -> Row:
     """The result of one trial, as far as its budget goes: it may have trained for longer once."""
-    limit = record.config.get(budget) if budget else None
+    limit = record.config.get(overview.budget) if overview.budget else None
     history = record.history[:limit] if isinstance(limit, int) else record.history
+    best = best_checkpoint(directory / record.path)
     return Row(
         id=record.id,
         config=record.config,
@@ -129,12 +133,13 @@ def to_row(record: Record, metric: str, mode: str, budget: str | None = None) ->
         status=str(record.status),
         epochs=len(history),
         metrics=history[-1].metrics if history else {},
-        best=best_of([report.metrics for report in history], metric, mode),
+        best=best_of([report.metrics for report in history], overview.metric, overview.mode),
         path=record.path,
         seconds=round(sum(report.seconds for report in history), 3),
         attempts=record.attempts,
         error=record.error,
         where=record.where,
+        checkpoint=best.relative_to(directory).as_posix() if best else None,
     )
 
 
@@ -181,8 +186,7 @@ def read_results(directory: Path, *, everything: bool = False) -> Results:
     overview = ledger.overview()
     trials = [*overview.trials, *(ledger.unlisted(overview.trials) if everything else ())]
     records = ledger.records(trials)
-    rows = [to_row(records[t.id], overview.metric, overview.mode, overview.budget) for t in trials]
-    return Results(rows, overview)
+    return Results([to_row(records[t.id], overview, directory) for t in trials], overview)
 
 
 def _finite(value: Any) -> Any:

@@ -20,10 +20,11 @@ import ray
 from filelock import FileLock, Timeout
 from ray import tune
 
+from sweeps.checkpoints import Start, start_together
 from sweeps.deadline import Deadline
 from sweeps.errors import CannotGoOn, MetricMissing, SweepsError
 from sweeps.events import EventLog, reopen
-from sweeps.history import Start, rewrite_history, start_together
+from sweeps.history import rewrite_history
 from sweeps.ledger import Status, config_of, id_of, status_of
 from sweeps.recorder import NO_ROOM, Diverged, Recorder, divergence, no_room
 from sweeps.resolve import Resolved, import_from, resolve
@@ -46,6 +47,8 @@ class Job:
     directory: str
     train: str
     metric: str
+    mode: str
+    keep_best: int
     cpu: float
     gpu: float
     import_path: tuple[str, ...]
@@ -109,7 +112,7 @@ class Member:
         rewrite_history(self.folder, start.history)
         reopen(self.folder, start.history)
         events = None if resolved.logs else EventLog(self.folder, self.config, start.step)
-        self.recorder = Recorder(self, start.step, whereabouts(), events, deadline.extend)
+        self.recorder = Recorder(self, start.history, whereabouts(), events, deadline.extend)
         offered = {
             "report": self.recorder,
             "log_dir": self.folder,

@@ -66,6 +66,8 @@ def run_trials(
         progress,
         versions=versions,
         metric=sweep.metric,
+        mode=sweep.mode,
+        keep_best=sweep.keep_best,
         max_failures=sweep.max_failures,
         records_reports=not reports,
     )
@@ -74,6 +76,8 @@ def run_trials(
         directory=str(ledger.directory.absolute()),
         train=sweep.train,
         metric=sweep.metric,
+        mode=sweep.mode,
+        keep_best=sweep.keep_best,
         cpu=share.cpu,
         gpu=share.gpu,
         import_path=tuple(import_path),

@@ -4,6 +4,7 @@ Files hold tensors and plain values only and are read with ``weights_only=True``
 elsewhere cannot run code.
 """
 
+import io
 import os
 import re
 import zipfile
@@ -25,7 +26,9 @@ def save(folder: Path, state: dict[str, Any], epoch: int) -> Path:
     path = folder / f"checkpoint-{epoch:05d}.pt"
     part = path.with_suffix(".part")
     try:
-        torch.save(state, part)
+        content = io.BytesIO()  # given a file, torch would hide why it cannot be written
+        torch.save(state, content)
+        part.write_bytes(content.getbuffer())
         os.replace(part, path)  # noqa: PTH105
     finally:
         part.unlink(missing_ok=True)

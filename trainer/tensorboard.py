@@ -8,7 +8,8 @@ HParams plugin are written directly.
 import math
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +23,19 @@ from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
 BINS = 64
+
+
+def _never_fails(log: Callable[..., None]) -> Callable[..., None]:
+    """A run is not lost for want of a picture of it; a full disk is told by its checkpoint."""
+
+    @wraps(log)
+    def guarded(*args: Any) -> None:
+        try:
+            log(*args)
+        except Exception as error:
+            warnings.warn(f"TensorBoard: {log.__name__} failed: {error!r}", stacklevel=2)
+
+    return guarded
 
 
 class TensorBoardLogger:
@@ -62,6 +76,7 @@ class TensorBoardLogger:
             self._add(_session_end(api_pb2.STATUS_SUCCESS))
         self._writer.close()
 
+    @_never_fails
     def log_model(self, model: nn.Module, images: Tensor) -> None:
         """Log a grid of a batch of images, float (N, 1, H, W), and the graph traced on them."""
         if self._writer is None:
@@ -71,6 +86,7 @@ class TensorBoardLogger:
             warnings.simplefilter("ignore", FutureWarning)
             self._writer.add_graph(model, images)
 
+    @_never_fails
     def log_epoch(self, metrics: Mapping[str, float], model: nn.Module, epoch: int) -> None:
         """Log an epoch's scalars, and every parameter and its last gradient as histograms."""
         if self._writer is None:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.history import (
-    Report,
-    append_report,
+from sweeps.checkpoints import (
+    best_checkpoint,
     checksum,
+    drop_older,
+    keep_best,
     keep_checkpoint,
-    read_history,
-    rewrite_history,
     start_together,
     starts,
 )
+from sweeps.history import Report, append_report, read_history, rewrite_history
 
 
 def test_nan_survives_as_strict_json(tmp_path: Path) -> None:
@@ -105,6 +105,26 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path, 
     assert steps(folder) == [3, 0]
     damage(folder / "2.pt")
     assert steps(folder) == [0]
+
+
+def test_a_finished_trial_keeps_its_latest_checkpoint_and_its_best_beside(tmp_path: Path) -> None:
+    folder = trained(tmp_path / "trial", 4)
+    assert best_checkpoint(folder) is None
+    for step in (2, 3):
+        keep_best(folder, step, folder / f"{step}.pt")
+    drop_older(folder, read_history(folder))
+    assert sorted(p.name for p in folder.glob("*.pt")) == ["3.pt"]
+    best = best_checkpoint(folder)
+    assert best == folder / "best" / "00003.pt"
+    assert [p.name for p in best.parent.iterdir()] == ["00003.pt"]
+
+
+def test_nothing_outside_of_a_trial_is_ever_removed(tmp_path: Path) -> None:
+    folder = trained(tmp_path / "trial", 2)
+    (tmp_path / "precious").write_text("mine")
+    history = [Report(0, {}, 0.1, "../precious"), Report(1, {}, 0.1, "1.pt")]
+    drop_older(folder, history)
+    assert (tmp_path / "precious").read_text() == "mine"
 
 
 def test_an_array_goes_on_from_the_step_that_all_members_have(tmp_path: Path) -> None:
