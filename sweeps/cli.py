@@ -23,6 +23,7 @@ from sweeps.cluster import RAY_SETTINGS, environment
 from sweeps.display import progress_for
 from sweeps.errors import DirectoryError, Interrupted, SweepsError
 from sweeps.ledger import Ledger, Status
+from sweeps.replay import replay
 from sweeps.results import Results, read_results
 from sweeps.signals import Stopped
 from sweeps.sweep import Outlook, Sweep
@@ -214,6 +215,23 @@ def show_results(
             " that exists"
         ) from None
     return 0
+
+
+@app.command("replay")
+@exits
+def replay_trial(
+    directory: Directory, trial: Annotated[str, typer.Argument(metavar="ID", help="of the trial")]
+) -> int:
+    """Run one trial again, and say whether its numbers are the same."""
+
+    def show(epoch: int, same: bool) -> None:
+        out.print(f"epoch {epoch}  {'the same' if same else 'not the same'}")
+
+    done = replay(directory, trial, show)
+    out.print()
+    for line in tables.replay_lines(done):
+        out.print(line, soft_wrap=True)
+    return 1 if done.differences else 0
 
 
 @app.command()

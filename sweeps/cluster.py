@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
+from threading import Thread
 
 from sweeps.errors import ClusterError
 from sweeps.sweepfile import Resources
@@ -130,6 +132,8 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
             yield _nodes()
             return
         _quiet()
+        # Ray's processes take two seconds to start: time to import what comes after them
+        Thread(target=import_module, args=["sweeps.tuner"], daemon=True).start()
         try:
             ray.init(
                 address="local",

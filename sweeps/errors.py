@@ -7,7 +7,6 @@ SweepsError                 its message is ready to be shown; the command exits 
 ├── MetricMissing           the trainable does not report the sweep's metric (2)
 ├── CannotGoOn              the sweep was ended because nothing more could come of it (1)
 │   └── AllFail             every attempt failed before its first report (1)
-├── NotTheSame              a replayed trial gave other numbers (1)
 └── Interrupted             the sweep was stopped before its end and can be continued (130)
 """
 
@@ -60,12 +59,6 @@ class CannotGoOn(SweepsError):
 
 class AllFail(CannotGoOn):
     """Every attempt failed before its first report: the rest would be no better."""
-
-
-class NotTheSame(SweepsError):
-    """A replayed trial gave other numbers than are recorded."""
-
-    exit_status = 1
 
 
 class Interrupted(SweepsError):

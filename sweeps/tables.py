@@ -9,6 +9,7 @@ from sweeps.arrays import Array
 from sweeps.display import number as shown
 from sweeps.ledger import Status
 from sweeps.plan import Plan
+from sweeps.replay import Replay
 from sweeps.results import Results, Row, swept, with_loss
 from sweeps.space import Trial, format_value
 from sweeps.sweep import Outlook
@@ -102,6 +103,21 @@ def best_line(results: Results) -> str | None:
     values = " ".join(f"{name}={format_value(best.config.get(name))}" for name in names)
     value, epoch = shown(best.best["value"]), best.best["epoch"]
     return f"best: {best.id} {values} with {results.metric} {value} at epoch {epoch}"
+
+
+def replay_lines(done: Replay) -> list[str]:
+    """Whether a replayed trial gave the same numbers, and what differs from then if not."""
+    array = f", in an array of {done.together} as then" if done.together > 1 else ""
+    what = f"{done.record.id}: {done.epochs} {'epoch' if done.epochs == 1 else 'epochs'}{array}"
+    if not done.differences:
+        return [f"{what}; the same to the bit"]
+    first = done.differences[0]
+    largest = max(each.relative for each in done.differences)
+    lines = [
+        f"{what}; not the same: at most {largest:.2g} apart, relative to what is recorded",
+        f"first {first.metric} at epoch {first.epoch}: {first.recorded!r}, now {first.now!r}",
+    ]
+    return [*lines, f"not as it was then: {'; '.join(done.changed) or 'nothing that is known of'}"]
 
 
 def _values(trial: Trial, names: Sequence[str]) -> list[str]:
