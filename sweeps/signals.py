@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -32,15 +31,20 @@ def stops_as_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {each: signal.signal(each, _stop) for each in SIGNALS}
+    received: list[int] = []
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        if not received:  # a second one must not cut the ending short
+            received.append(signum)
+            raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, stop) for each in SIGNALS}
     try:
         yield
+    except KeyboardInterrupt:
+        if received:  # on its way here it may have been caught, and another been raised
+            raise Stopped(received[0]) from None
+        raise
     finally:
         for each, handler in before.items():
             signal.signal(each, handler or signal.SIG_DFL)
-
-
-def _stop(signum: int, frame: FrameType | None) -> NoReturn:
-    for each in SIGNALS:  # a second one must not cut the ending short
-        signal.signal(each, signal.SIG_IGN)
-    raise Stopped(signum)
