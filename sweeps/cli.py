@@ -6,6 +6,7 @@ goes on.
 """
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -243,6 +244,7 @@ def board(
     """Open TensorBoard on a sweep, for this machine only (127.0.0.1)."""
     ledger = Ledger(directory)
     ledger.overview()
+    _check_port(port)
     command = [sys.executable, "-m", "tensorboard.main", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--logdir", str(ledger.trials_dir)]
     os.execv(command[0], command)  # from here on this process is TensorBoard  # noqa: S606
@@ -271,6 +273,19 @@ def _print_results(results: Results, folder: Path) -> None:
         if row.status == Status.FAILED:
             out.print(f"why {row.id} failed: {folder / row.path / 'errors.log'}", soft_wrap=True)
     out.print(f"see it with: sweeps board {folder}", soft_wrap=True)
+
+
+def _check_port(port: int) -> None:
+    """TensorBoard says that a port is busy twice, and then exits with 255."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SweepsError(
+                f"port {port} cannot be used ({error.strerror}); choose another with --port, or"
+                " --port 0 for a free one"
+            ) from None
 
 
 def _check_choice(retry: list[str] | None, fresh: bool) -> None:

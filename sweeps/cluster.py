@@ -125,7 +125,12 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
     A Ray that the calling program has started already is used instead, and left running.
     """
     # With the token given, and the mode left to it, Ray turns authentication on and writes no file.
-    with environment({**RAY_SETTINGS, "RAY_AUTH_TOKEN": _token()}):
+    own = {
+        "RAY_AUTH_TOKEN": _token(),
+        # Ray's agents would wait a minute for the server of a driver that was killed
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    }
+    with environment(RAY_SETTINGS | own):
         import ray
 
         if ray.is_initialized():

@@ -7,12 +7,14 @@ done is decided from the ledger.
 
 import contextlib
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import cloudpickle, tune
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.error import TuneError
@@ -34,6 +36,10 @@ from sweeps.trainable import SEPARATOR, Job, TrialFailed, ray_trainable
 _RAY_KEYS = {*AUTO_RESULT_KEYS, "checkpoint_dir_name", "done", "experiment_tag"}
 _RAY_KEYS |= {"should_checkpoint", "trial_id", "trial_log_path"}
 """What Ray Tune adds to the metrics that a function reports."""
+
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at whether Ray still has a node."""
 
 
 def run_trials(
@@ -177,9 +183,22 @@ class Watcher(tune.Callback):
 
     def __init__(self, book: Book) -> None:
         self._book = book
+        self._look_again = time.monotonic() + LOOK_EVERY
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles callbacks into its snapshot; ours are of no use there
+
+    @_guarded
+    def on_step_end(self, iteration: int, trials: Any, **_: Any) -> None:
+        """Ray Tune would wait for ever for a node to take the place of the last one."""
+        if (now := time.monotonic()) < self._look_again:
+            return
+        self._look_again = now + LOOK_EVERY
+        if not any(node["Alive"] for node in ray.nodes()):
+            self._book.fatal = CannotGoOn(
+                "Ray has no node left: its raylet was killed, or crashed; what was recorded is"
+                " kept: run the same command again"
+            )
 
     @_guarded
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:

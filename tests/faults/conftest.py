@@ -1,0 +1,155 @@
+"""What the fault tests share: a sweep to disturb, what it must come to, and a look for orphans."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
+
+from tests.conftest import run_command, wait_until
+
+MARK = "SWEEPS_TEST_MARK"
+SWEEP = """
+name: chained
+train: chained:train
+metric: loss
+mode: min
+parameters: {x: [1, 2, 3, 4, 5, 6], epochs: 4, seconds: 0.1}
+max_failures: 1
+"""
+
+
+class Sweep:
+    """A sweep in a folder of its own, and every process that was ever started for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mark = uuid.uuid4().hex
+        (folder / "sweep.yaml").write_text(SWEEP)
+        here = Path(__file__).parent
+        (folder / "chained.py").write_text((here / "chained.py").read_text())
+
+    @property
+    def directory(self) -> Path:
+        return self.folder / "runs/chained"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {MARK: self.mark, "SCRATCH": str(self.folder), "PYTHONPATH": path(), **more}
+
+    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """`sweeps run` to its end; with as many trials at once as there are, unless told."""
+        arguments = ("run", "sweep.yaml", *arguments)
+        return run_command(*arguments, cwd=self.folder, **self.environment(**env))
+
+    def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
+        """`sweeps run`, not waited for."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "sweeps", "run", "sweep.yaml", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **self.environment(**env)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def trials(self) -> dict[int, Path]:
+        """The trials' folders by x."""
+        return {
+            int(path.parent.name.partition(",")[0].removeprefix("x=")): path.parent
+            for path in self.directory.glob("trials/*/trial.json")
+        }
+
+    def wait_for_epochs(self, count: int, trials: int) -> None:
+        """Until so many trials have reported so often."""
+
+        def reached() -> bool:
+            files = self.directory.glob("trials/*/history.jsonl")
+            return sum(len(f.read_text().splitlines()) >= count for f in files) >= trials
+
+        wait_until(reached, f"{trials} trials with {count} epochs")
+
+    def rows(self, *arguments: str, directory: Path | None = None) -> dict[int, dict[str, Any]]:
+        """The results by x."""
+        where = str(directory or self.directory)
+        shown = run_command("results", where, "--format", "json", *arguments, cwd=self.folder)
+        assert shown.returncode == 0, shown.stderr
+        return {row["config"]["x"]: row for row in json.loads(shown.stdout)}
+
+    def numbers(self) -> dict[int, Any]:
+        """What a sweep has come to, without the time that it took."""
+        kept = ("status", "epochs", "metrics", "best", "error")
+        return {x: {name: row[name] for name in kept} for x, row in self.rows().items()}
+
+    def processes(self) -> list[int]:
+        """Who is still alive of all that was started for this sweep."""
+        alive = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and self.mark.encode() in environ_of(entry):
+                alive.append(int(entry.name))
+        return alive
+
+    def check_like(self, expected: Mapping[int, Any], only: set[int] | None = None) -> None:
+        """The same numbers as an undisturbed sweep, every step once in TensorBoard, no orphan."""
+        found = self.numbers()
+        for x in only or expected:
+            assert found[x] == expected[x], f"x={x}"
+            steps = scalar_steps(self.trials()[x])
+            assert steps == list(range(found[x]["epochs"])), f"x={x}"
+        wait_until(lambda: not self.processes(), "every process of the sweep to end", seconds=30)
+
+
+def path() -> str:
+    """The module search path of this process's own, if it was given one."""
+    return os.environ.get("PYTHONPATH", "")
+
+
+def environ_of(entry: Path) -> bytes:
+    """A process's environment; empty for one that is gone or waits to be."""
+    try:
+        return (entry / "environ").read_bytes()
+    except OSError:
+        return b""
+
+
+def scalar_steps(folder: Path, tag: str = "loss") -> list[int]:
+    """The steps of a scalar as TensorBoard reads them."""
+    events = EventAccumulator(str(folder), size_guidance={SCALARS: 0})
+    events.Reload()
+    return [event.step for event in events.Scalars(tag)]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Iterator[Sweep]:
+    yield from watched(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_sweep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
+    yield from watched(tmp_path_factory.mktemp("sweep"))
+
+
+def watched(folder: Path) -> Iterator[Sweep]:
+    """A sweep of which nothing is left running, however its test ends."""
+    sweep = Sweep(folder)
+    yield sweep
+    for pid in sweep.processes():
+        try:
+            os.kill(pid, 9)
+        except ProcessLookupError:
+            continue
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
+    """What the sweep comes to if nothing happens; x up to 8."""
+    sweep = Sweep(tmp_path_factory.mktemp("undisturbed"))
+    done = sweep.run("parameters.x=[1,2,3,4,5,6,7,8]", "parameters.seconds=0")
+    assert done.returncode == 0, done.stderr
+    return sweep.numbers()

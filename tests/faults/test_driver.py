@@ -1,0 +1,174 @@
+"""Faults of the driver, of Ray, and of what is around them: the same command ends the same."""
+
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import run_command, wait_until
+from tests.faults.conftest import Sweep
+
+ALL = range(1, 7)
+COMMAND = ["-m", "sweeps", "run", "sweep.yaml", "parameters.seconds=0.2"]
+
+
+def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, undisturbed: dict[int, Any]
+) -> None:
+    """From start-up to the last epoch, also several times in a row."""
+    chance, kills, done_again = random.Random(2026), 0, 0  # noqa: S311
+    recovery: list[float] = []
+    while kills < 20:
+        sweep = Sweep(tmp_path_factory.mktemp("killed"))
+        for _ in range(5):
+            process = sweep.start()
+            moment = chance.uniform(0.5, 6.5)
+            try:
+                process.communicate(timeout=moment)
+                break  # it was done before
+            except Exception:
+                os.kill(process.pid, signal.SIGKILL)
+                process.communicate()
+                kills += 1
+        began = time.monotonic()
+        done = sweep.run()
+        recovery.append(time.monotonic() - began)
+        assert (done.returncode, done.stderr) == (0, "")
+        sweep.check_like({x: undisturbed[x] for x in ALL})
+        rows = sweep.rows().values()
+        attempts = sum(row["attempts"] for row in rows)
+        done_again += attempts - len(rows)
+    if figures := os.environ.get("FAULT_FIGURES"):
+        Path(figures).write_text(
+            json.dumps(
+                {
+                    "kills": kills,
+                    "attempts cut off": done_again,
+                    "epochs lost": 0,
+                    "orphans": 0,
+                    "seconds to recover": sorted(recovery)[len(recovery) // 2],
+                }
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_ends_the_sweep_in_order_and_in_time(
+    sweep: Sweep, undisturbed: dict[int, Any], signum: signal.Signals, status: int
+) -> None:
+    process = sweep.start("parameters.x=[1,2]", "parameters.seconds=0.2")
+    sweep.wait_for_epochs(2, trials=2)
+    sent = time.monotonic()
+    os.kill(process.pid, signum)
+    wait_until(lambda: all(s == "interrupted" for s in statuses(sweep)), "all to be recorded", 3)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert time.monotonic() - sent < 30
+    assert "2 interrupted. Run the same command to go on" in stderr
+    assert "Traceback" not in stderr
+    assert "SIGTERM" not in stderr
+    done = sweep.run("parameters.x=[1,2]")
+    assert "2 continued from epoch" in done.stdout
+    sweep.check_like({x: undisturbed[x] for x in (1, 2)})
+
+
+def statuses(sweep: Sweep) -> list[str]:
+    """As recorded, whether or not the driver still holds the directory."""
+    files = sweep.directory.glob("trials/*/trial.json")
+    return [json.loads(path.read_text())["status"] for path in files]
+
+
+def test_a_terminal_that_goes_away_leaves_nothing_running(
+    sweep: Sweep, undisturbed: dict[int, Any]
+) -> None:
+    pid, terminal = os.forkpty()
+    if pid == 0:  # the child, whose terminal is closed below
+        os.chdir(sweep.folder)
+        os.environ |= sweep.environment(TERM="xterm")
+        os.execlp("python", "python", *COMMAND)  # noqa: S606
+    sweep.wait_for_epochs(1, trials=2)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+    wait_until(lambda: not sweep.processes(), "every process to end")
+    assert sweep.run().returncode == 0
+    sweep.check_like({x: undisturbed[x] for x in ALL})
+
+
+def test_a_trial_that_ignores_the_signal_is_ended_with_the_sweep(sweep: Sweep) -> None:
+    process = sweep.start("parameters.x=[5]", FAULTS=json.dumps({"5": "sleeps"}))
+    wait_until(lambda: (sweep.folder / "5.happened").exists(), "the trial to hang")
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    wait_until(lambda: not sweep.processes(), "every process of the sweep to end", seconds=30)
+
+
+def test_without_its_raylet_the_sweep_ends_and_goes_on_by_the_same_command(
+    sweep: Sweep, undisturbed: dict[int, Any]
+) -> None:
+    (sweep.folder / "gate").write_text("1")
+    process = sweep.start()
+    sweep.wait_for_epochs(1, trials=2)
+    [raylet] = [pid for pid in sweep.processes() if name_of(pid) == "raylet"]
+    os.kill(raylet, signal.SIGKILL)
+    _, stderr = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert "Ray has no node left" in stderr
+    wait_until(lambda: not sweep.processes(), "every process to end")
+    (sweep.folder / "gate").unlink()
+    assert sweep.run().returncode == 0
+    sweep.check_like({x: undisturbed[x] for x in ALL})
+
+
+def name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def test_a_second_run_is_refused_and_the_first_is_not_disturbed(
+    sweep: Sweep, undisturbed: dict[int, Any]
+) -> None:
+    gate = sweep.folder / "gate"
+    gate.write_text("1")
+    first = sweep.start()
+    sweep.wait_for_epochs(1, trials=2)
+    second = sweep.run()
+    gate.unlink()
+    assert second.returncode == 2
+    assert f"in use by another `sweeps run` (process {first.pid} on " in second.stderr
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+    assert {row["attempts"] for row in sweep.rows().values()} == {1}
+    sweep.check_like({x: undisturbed[x] for x in ALL})
+
+
+def test_a_busy_port_is_said_in_one_line(sweep: Sweep) -> None:
+    import socket
+
+    assert sweep.run("parameters.x=[1]", "parameters.seconds=0").returncode == 0
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = str(busy.getsockname()[1])
+        done = run_command("board", str(sweep.directory), "--port", port, cwd=sweep.folder)
+    assert done.returncode == 2
+    assert f"port {port} cannot be used (Address already in use); choose another" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_not_needed(
+    sweep: Sweep, undisturbed: dict[int, Any]
+) -> None:
+    done = sweep.run("parameters.x=[1]", "parameters.seconds=0", HOME="/proc/nowhere")
+    assert (done.returncode, done.stderr) == (0, "")
+    sweep.check_like({1: undisturbed[1]})

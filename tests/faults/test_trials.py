@@ -1,0 +1,131 @@
+"""Faults of trials, in one sweep: each is a trial's own, and the others come out as ever."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.conftest import Sweep
+
+FAULTS = {
+    "1": "killed",
+    "2": "killed while it saves",
+    "3": "killed always",
+    "4": "out of GPU memory",
+    "5": "sleeps",
+    "6": "nan",
+    "7": "text",
+}
+HEALTHY = {1, 2, 4, 5, 7, 8}
+
+
+@pytest.fixture(scope="module")
+def disturbed(shared_sweep: Sweep) -> tuple[Sweep, Any]:
+    done = shared_sweep.run(
+        "parameters.x=[1,2,3,4,5,6,7,8]",
+        "parameters.seconds=0",
+        "epoch_timeout=3",
+        FAULTS=json.dumps(FAULTS),
+    )
+    return shared_sweep, done
+
+
+def test_each_trial_comes_out_as_if_undisturbed_and_only_the_hopeless_one_fails(
+    disturbed: tuple[Sweep, Any], undisturbed: dict[int, Any]
+) -> None:
+    sweep, done = disturbed
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "8 trials: 6 finished, 1 stopped, 1 failed" in done.stdout
+    sweep.check_like(undisturbed, only=HEALTHY)
+    attempts = {x: row["attempts"] for x, row in sweep.rows().items()}
+    assert attempts == {1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 6: 1, 7: 2, 8: 1}
+
+
+@pytest.mark.parametrize(
+    ("x", "says"),
+    [
+        (1, "its process died: killed, out of memory, or crashed"),
+        (4, "OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB"),
+        (5, "took longer than 3 s (epoch_timeout), and was ended"),
+        (7, "TypeError: the metric 'loss' must be a number, got 'low'"),
+    ],
+)
+def test_what_happened_is_said_and_recorded(
+    disturbed: tuple[Sweep, Any], x: int, says: str
+) -> None:
+    sweep, done = disturbed
+    assert f"{says}; it is tried again" in done.stdout
+    assert f"attempt 1: {says}\n" in (sweep.trials()[x] / "errors.log").read_text()
+
+
+def test_where_a_trial_hung_is_in_its_errors(disturbed: tuple[Sweep, Any]) -> None:
+    sweep, _ = disturbed
+    errors = (sweep.trials()[5] / "errors.log").read_text()
+    assert "chained.py" in errors
+    assert "in bring_about" in errors
+
+
+def test_a_trial_killed_too_often_fails_with_its_epochs_kept(disturbed: tuple[Sweep, Any]) -> None:
+    sweep, _ = disturbed
+    row = sweep.rows()[3]
+    assert (row["status"], row["epochs"]) == ("failed", 2)
+
+
+def test_a_diverged_trial_is_stopped_and_never_wins(disturbed: tuple[Sweep, Any]) -> None:
+    sweep, done = disturbed
+    row = sweep.rows()[6]
+    assert (row["status"], row["error"]) == ("stopped", "diverged: loss is nan at epoch 3")
+    assert f"best: {row['id']}" not in done.stdout
+
+
+def test_failed_trials_alone_are_tried_again_on_request(
+    disturbed: tuple[Sweep, Any], undisturbed: dict[int, Any]
+) -> None:
+    sweep, _ = disturbed
+    values = "parameters.x=[1,2,3,4,5,6,7,8,9]"
+    done = sweep.run(values, "parameters.seconds=0", "epoch_timeout=3", "--retry", "failed")
+    assert done.returncode == 0, done.stderr
+    assert "9 trials: 7 finished, 1 tried again, 1 left as they are" in done.stdout
+    sweep.check_like(undisturbed, only={3})
+
+
+@pytest.mark.parametrize("fault", ["none", "text"])
+def test_a_trial_that_never_reports_a_number_fails_and_the_others_finish(
+    sweep: Sweep, undisturbed: dict[int, Any], fault: str
+) -> None:
+    chosen = ("parameters.x=[1,2]", "parameters.seconds=0", "max_failures=0")
+    done = sweep.run(*chosen, FAULTS=json.dumps({"1": fault}))
+    assert done.returncode == 1
+    assert "the metric 'loss' must be a number, got" in sweep.rows()[1]["error"]
+    sweep.check_like(undisturbed, only={2})
+
+
+def test_a_plain_ray_tune_function_that_diverges_is_stopped_too(sweep: Sweep) -> None:
+    done = sweep.run("train=chained:plain", "parameters.x=[1,2]")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = sweep.rows()
+    assert (rows[2]["status"], rows[2]["epochs"]) == ("stopped", 2)
+    assert rows[2]["error"] == "diverged: loss is inf at epoch 2"
+    assert (rows[1]["status"], rows[1]["epochs"]) == ("finished", 4)
+
+
+def test_the_memory_monitor_takes_a_trial_and_not_the_sweep(
+    sweep: Sweep, undisturbed: dict[int, Any]
+) -> None:
+    memory = {
+        line.split(":")[0]: int(line.split()[1])
+        for line in Path("/proc/meminfo").read_text().splitlines()
+    }
+    total = memory["MemTotal"]
+    used = 1 - memory["MemAvailable"] / total
+    done = sweep.run(
+        "parameters.seconds=0",
+        "max_failures=2",
+        FAULTS=json.dumps({"2": "takes all memory"}),
+        RAY_memory_usage_threshold=f"{used + 1.8 * 2**20 / total:.4f}",  # GiB
+        RAY_memory_monitor_refresh_ms="50",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it is tried again" in done.stdout
+    sweep.check_like({x: undisturbed[x] for x in range(1, 7)})
