@@ -40,6 +40,22 @@ CASES = [
         ),
     ),
     case(
+        "what the trainer says of its parameters is told with what is wrong elsewhere",
+        "metric: must have at least 1 character, got ''",
+        "mode: must be 'max' or 'min', got 'best'",
+        "seeds: must be at least 1, got 0",
+        "parameters.batchsize: unknown key; did you mean 'batch_size'?",
+        "parameters.lr: must be greater than 0, got -1",
+        file=sweep(metric='""', mode="best", seeds="0", parameters="{batchsize: 3, lr: [0.1, -1]}"),
+    ),
+    case(
+        "a function that is not there is told with what is wrong elsewhere",
+        "metric: required, but missing",
+        "max_failures: must be at least 0, got -1",
+        "train: module 'trainer' has no 'trian'; did you mean 'train'?",
+        file="{name: mine, train: 'trainer:trian', mode: max, max_failures: -1, parameters: {}}",
+    ),
+    case(
         "keys that are missing are all listed",
         *(f"{key}: required, but missing" for key in ("name", "metric", "mode", "parameters")),
         file="train: trainer:train\n",
