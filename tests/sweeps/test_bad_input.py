@@ -1,7 +1,12 @@
 """Bad input: one clear message, exit status 2, Ray is not started, nothing is written or lost."""
 
+import json
+import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from typer.testing import CliRunner
@@ -10,7 +15,15 @@ from sweeps import Sweep
 from sweeps.cli import app
 from tests.conftest import run_command
 from tests.sweeps.bad_input import CASES
-from tests.sweeps.bad_input.case import Case, check_message, finished, lay_out, snapshot, sweep
+from tests.sweeps.bad_input.case import (
+    Case,
+    check_message,
+    finished,
+    lay_out,
+    replaced,
+    snapshot,
+    sweep,
+)
 
 FOR_REAL = {
     "every problem of a file is told at once with its dotted path",
@@ -99,3 +112,89 @@ def test_what_a_damaged_record_says_to_do_loses_nothing(here: Path) -> None:
     result = CliRunner().invoke(app, ["plan", "sweep.yaml"])
     assert (result.exit_code, result.stderr) == (0, "")
     assert "1 trial: 1 finished" in result.stdout
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Root may write anywhere: for a moment, be a user who may not."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize(
+    ("path", "mode"),
+    [
+        pytest.param("runs/mine", 0o555, id="the directory"),
+        pytest.param("runs/mine/trials", 0o555, id="the trials"),
+        pytest.param("runs/mine/trials/*", 0o555, id="a trial"),
+        pytest.param("runs/mine/trials/*/history.jsonl", 0o444, id="a history"),
+    ],
+)
+def test_records_of_another_user_are_refused_before_anything_is_written(
+    path: str, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not below pytest's own folder, which other users cannot even enter."""
+    with TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        monkeypatch.chdir(folder)
+        (folder / "sweep.yaml").write_text(sweep())
+        finished(folder)
+        for each in [folder, *folder.rglob("*")]:
+            each.chmod(0o777 if each.is_dir() else 0o666)
+        [locked] = folder.glob(path)
+        locked.chmod(mode)
+        before = snapshot(folder)
+        with somebody_else():
+            result = CliRunner().invoke(app, ["plan", "sweep.yaml"])
+        assert result.exit_code == 2, result.exception
+        what = str(locked.relative_to(folder))
+        check_message(result.stderr, (f"{what} cannot be written",))
+        assert snapshot(folder) == before
+        locked.chmod(0o777)
+        with somebody_else():
+            assert CliRunner().invoke(app, ["plan", "sweep.yaml"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", '{"status": "finished"}', "\0\0", "[" * 5000]
+)
+def test_a_damaged_record_of_a_trial_is_told_of_and_made_anew_from_what_it_wrote(
+    content: str, here: Path
+) -> None:
+    (here / "sweep.yaml").write_text(sweep())
+    replaced("trials/*/trial.json", content)(here)
+    for command in (["status", "runs/mine"], ["results", "runs/mine"], ["plan", "sweep.yaml"]):
+        result = CliRunner().invoke(app, command)
+        assert (result.exit_code, result.stderr) == (0, "")
+    status = CliRunner().invoke(app, ["status", "runs/mine"], env={"COLUMNS": "200"}).stdout
+    assert "its record was damaged and is made anew" in status
+    assert "1 trial: 1 continued" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "[" * 5000,
+        '{"step": 0}',
+        '{"step": 0, "metrics": {"loss": []}, "seconds": 1.0, "checkpoint": null}',
+        '{"step": 0, "metrics": {"loss": 1}, "seconds": "long", "checkpoint": null}',
+        '{"step": 0, "metrics": {"loss": 1}, "seconds": 1.0, "checkpoint": "../elsewhere.pt"}',
+        '{"step": 0, "metrics": {"loss": 1}, "seconds": 1.0, "checkpoint": "/elsewhere.pt"}',
+    ],
+)
+def test_a_damaged_line_of_a_history_is_as_if_it_had_not_been_written(
+    line: str, here: Path
+) -> None:
+    (here / "sweep.yaml").write_text(sweep())
+    replaced("trials/*/history.jsonl", f"{line}\n")(here)
+    result = CliRunner().invoke(app, ["results", "runs/mine", "--format", "json"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    [row] = json.loads(result.stdout)
+    assert (row["epochs"], row["metrics"]) == (0, {})

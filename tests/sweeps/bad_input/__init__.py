@@ -1,6 +1,6 @@
 """All of it, by theme: what is given, and what the one message must say."""
 
-from tests.sweeps.bad_input import directories, files, keys, modules, overrides, parameters
+from tests.sweeps.bad_input import directories, files, keys, modules, overrides, parameters, records
 
 CASES = [
     *files.CASES,
@@ -9,4 +9,5 @@ CASES = [
     *overrides.CASES,
     *modules.CASES,
     *directories.CASES,
+    *records.CASES,
 ]

@@ -1,6 +1,7 @@
 """One case of bad input, and short ways to write one."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,6 +85,30 @@ def finished(folder: Path) -> None:
     ledger.write_overview(Overview("mine", "accuracy/test", "max", {}, (trial,)))
     metrics = {"accuracy/test": 0.9, "loss/test": 0.1}
     append_report(ledger.directory / done.path, Report(0, metrics, seconds=1.0))
+
+
+def elsewhere(path: str) -> Callable[[Path], None]:
+    """A sweep that has run, in which this lies elsewhere and a link to it in its place."""
+
+    def set_up(folder: Path) -> None:
+        finished(folder)
+        [found] = (folder / "runs/mine").glob(path)
+        found.rename(folder / "elsewhere")
+        found.symlink_to(folder / "elsewhere")
+
+    return set_up
+
+
+def replaced(path: str, content: str | None) -> Callable[[Path], None]:
+    """A sweep that has run, in which this holds something else, or is a folder."""
+
+    def set_up(folder: Path) -> None:
+        finished(folder)
+        [found] = (folder / "runs/mine").glob(path)
+        shutil.rmtree(found) if found.is_dir() else found.unlink()
+        found.mkdir() if content is None else found.write_text(content)
+
+    return set_up
 
 
 def lay_out(case: Case, folder: Path) -> dict[str, bytes | None]:
