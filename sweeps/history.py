@@ -85,6 +85,7 @@ def rewrite_history(folder: Path, history: Iterable[Report]) -> None:
 def land(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old one or the new one, never a part."""
     part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)  # if it is a link, it is not written through
     part.write_bytes(content)
     os.replace(part, path)  # noqa: PTH105
 

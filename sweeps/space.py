@@ -18,7 +18,7 @@ from typing import Any
 from sweeps.errors import nearest, shown
 
 MAX_TRIALS = 100_000
-_LABEL_LENGTH = 150
+_LABEL_LENGTH = 150  # bytes; a file system allows 255 in a name
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _make_trial(
     digest = hashlib.sha256(identity.encode()).digest()
     trial_id = base64.b32encode(digest[:5]).decode().lower()
     label = ",".join(f"{name}={format_value(config[name])}" for name in swept)
-    safe = re.sub(r"[^\w.=+,-]", "_", label)[:_LABEL_LENGTH]
+    safe = re.sub(r"[^\w.=+,-]", "_", label).encode()[:_LABEL_LENGTH].decode(errors="ignore")
     return Trial(trial_id, config, f"{safe},{trial_id}" if safe else trial_id)
 
 

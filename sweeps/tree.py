@@ -59,8 +59,8 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def _check(path: Path, is_folder: bool) -> None:
     if path.is_symlink():
         raise DirectoryError(
-            f"{path} is a link to {path.readlink()}, and a run would write through it; put in its"
-            " place what it leads to, or choose another directory with --dir"
+            f"{path} is a link to {path.readlink()}, and a run would write through it; replace it"
+            " by what it leads to, or choose another directory with --dir"
         )
     if path.is_dir() is not is_folder:
         raise DirectoryError(
