@@ -137,7 +137,7 @@ def _configs(parameters: Mapping[str, Parameter], samples: int) -> Iterator[dict
 def _value(name: str, part: Any, sample: int) -> Any:
     """A draw depends on its parameter and sample alone, so that it survives any other change."""
     if isinstance(part, Distribution):
-        return part.draw(random.Random(f"{name}/{sample}"))  # noqa: S311
+        return part.draw(random.Random(f"{name}/{sample}"))  # noqa: S311  # nosec B311
     return part.value if isinstance(part, Fixed) else part
 
 

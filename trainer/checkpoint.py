@@ -6,7 +6,7 @@ elsewhere cannot run code.
 
 import io
 import os
-import pickle  # its error alone
+import pickle  # its error alone  # nosec B403
 import re
 import zipfile
 from pathlib import Path
