@@ -5,7 +5,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def _is_plain(name: str) -> str:
@@ -33,6 +33,19 @@ class TrialEntry(_Entry):
     name: Annotated[str, AfterValidator(_is_plain)]
 
 
+class DefinitionEntry(_Entry):
+    """The sweep file, as far as it is read again."""
+
+    train: str
+
+
+class FormedEntry(_Entry):
+    """Which trials train together, by id."""
+
+    settings: dict[str, Any] = {}
+    arrays: list[list[str]] = []
+
+
 class SweepEntry(_Entry):
     """``sweep.json``."""
 
@@ -40,10 +53,17 @@ class SweepEntry(_Entry):
     name: str
     metric: str
     mode: Literal["min", "max"]
-    sweep: dict[str, Any]
+    sweep: DefinitionEntry
     trials: list[TrialEntry]
     budget: str | None = None
-    formed: dict[str, Any] = {}
+    formed: FormedEntry = FormedEntry()
+
+
+class ArrayEntry(_Entry):
+    """With whom a trial trained, and from which step on."""
+
+    trials: list[str] = Field(min_length=1)
+    step: int = Field(alias="from")
 
 
 class RecordEntry(_Entry):
@@ -51,7 +71,7 @@ class RecordEntry(_Entry):
 
     status: str
     config: dict[str, Any]
-    arrays: list[dict[str, Any]]
+    arrays: list[ArrayEntry]
     attempts: int
     error: str | None
     where: str | None
@@ -67,3 +87,29 @@ class ReportEntry(_Entry):
     seconds: float
     checkpoint: Annotated[str, AfterValidator(_leads_down)] | None
     sha256: str | None = None
+
+
+class ShareEntry(_Entry):
+    """What each trial of a run was given."""
+
+    cpu: float
+
+
+class MachineEntry(_Entry):
+    """What a run was made on."""
+
+    processor: str
+
+
+class RunEntry(_Entry):
+    """A run in ``manifest.json``, as far as it is read again."""
+
+    share: ShareEntry
+    machine: MachineEntry
+    versions: dict[str, str]
+
+
+class ManifestEntry(_Entry):
+    """``manifest.json``."""
+
+    runs: list[RunEntry]

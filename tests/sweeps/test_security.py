@@ -59,6 +59,7 @@ class Watched:
     answers: dict[str, Any]
     attached: dict[str, subprocess.CompletedProcess[str]]
     commands: str
+    ray_logs: bytes
     done: subprocess.CompletedProcess[str]
 
 
@@ -91,11 +92,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
             "its token": _attach(address, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token),
         }
         commands = "\n".join(word for each in family for word in each.cmdline())
+        ray_logs = b"".join(_ray_logs(commands))
     finally:
         (folder / "looked").touch()
         stdout, stderr = process.communicate(timeout=120)
     done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
-    return Watched(folder, home, token, listening, answers, attached, commands, done)
+    return Watched(folder, home, token, listening, answers, attached, commands, ray_logs, done)
 
 
 def _without_token() -> dict[str, str]:
@@ -108,6 +110,14 @@ def _listening(family: list[psutil.Process]) -> Iterator[tuple[str, int, str]]:
         for connection in process.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN:
                 yield connection.laddr.ip, connection.laddr.port, process.name()
+
+
+def _ray_logs(commands: str) -> Iterator[bytes]:
+    """All that the running Ray has written so far, beside its sockets."""
+    folders = {line.partition("=")[2] for line in commands.split("\n") if "--log_dir=" in line}
+    assert folders
+    for folder in folders:
+        yield from (path.read_bytes() for path in Path(folder).parent.rglob("*") if path.is_file())
 
 
 def _http(ip: str, port: int) -> int | None:
@@ -144,11 +154,14 @@ def test_the_watched_sweep_wrote_all_that_a_sweep_can_write(watched: Watched) ->
 def test_secrets_of_the_environment_and_the_token_reach_no_record_log_screen_or_command_line(
     watched: Watched,
 ) -> None:
+    """The logs are ours, TensorBoard's and Ray's."""
     said = watched.done.stdout + watched.done.stderr + watched.commands
     files = [path for path in (watched.folder / "runs").rglob("*") if path.is_file()]
     assert len(files) > 10
+    assert b"gcs_server" in watched.ray_logs
     for secret in (*SECRETS.values(), watched.token):
         assert secret not in said
+        assert secret.encode() not in watched.ray_logs
         assert [f for f in files if secret.encode() in f.read_bytes()] == []
 
 

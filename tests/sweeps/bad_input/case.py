@@ -72,7 +72,14 @@ def module(sentence: str, name: str, code: str, *says: str) -> Any:
 
 def record(**changes: Any) -> str:
     """A sweep.json, good but for these keys."""
-    keys = {"format": 1, "name": "mine", "metric": "loss", "mode": "min", "sweep": {}, "trials": []}
+    keys = {
+        "format": 1,
+        "name": "mine",
+        "metric": "loss",
+        "mode": "min",
+        "sweep": {"train": "trainer:train"},
+        "trials": [],
+    }
     return json.dumps({**keys, **changes})
 
 
@@ -82,7 +89,9 @@ def finished(folder: Path) -> None:
     ledger = Ledger(folder / "runs/mine")
     done = replace(ledger.record(trial), status=Status.FINISHED, attempts=1)
     ledger.write(done)
-    ledger.write_overview(Overview("mine", "accuracy/test", "max", {}, (trial,)))
+    ledger.write_overview(
+        Overview("mine", "accuracy/test", "max", {"train": "trainer:train"}, (trial,))
+    )
     metrics = {"accuracy/test": 0.9, "loss/test": 0.1}
     append_report(ledger.directory / done.path, Report(0, metrics, seconds=1.0))
 

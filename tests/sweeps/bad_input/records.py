@@ -90,6 +90,8 @@ CASES = [
     overview("a record of a list for a metric", metric=["loss"]),
     overview("a record of neither min nor max", mode="best"),
     overview("a record of a number for what trains together", formed=3),
+    overview("a record of no training function", sweep={}),
+    overview("a record of arrays that are no lists", formed={"arrays": 3}),
     overview("a record of a trial without a configuration", trials=[trial(config=None)]),
     overview("a record of a number for a trial", trials=[trial(id=3)]),
     overview("a record of a trial elsewhere", trials=[trial(name="../../elsewhere")]),

@@ -1,4 +1,4 @@
-"""No pickle is read from a sweep's directory: the calls that could do so are counted."""
+"""What our source must not do: read what runs code, or end what we have not started."""
 
 import ast
 from collections.abc import Iterator
@@ -34,11 +34,26 @@ def dangers(source: str) -> Iterator[str]:
             yield called
 
 
+FILES = [file for package in ("sweeps", "trainer") for file in (HERE / package).rglob("*.py")]
+
+
 def test_nothing_that_runs_code_is_read() -> None:
-    files = [file for package in ("sweeps", "trainer") for file in (HERE / package).rglob("*.py")]
-    assert len(files) > 30
-    found = {(str(f.relative_to(HERE)), call) for f in files for call in dangers(f.read_text())}
+    assert len(FILES) > 30
+    found = {(str(f.relative_to(HERE)), call) for f in FILES for call in dangers(f.read_text())}
     assert found == ALLOWED
+
+
+def test_no_command_is_called_that_ends_processes_by_their_name() -> None:
+    """``ray stop`` ends every Ray of the machine."""
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.List | ast.Tuple):
+                words = [each.value for each in node.elts if isinstance(each, ast.Constant)]
+                assert "stop" not in words, f"{file}, line {node.lineno}"
+                assert not {"pkill", "killall"} & {*words}, f"{file}, line {node.lineno}"
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in ("os.system", "subprocess.getoutput"), file
 
 
 @pytest.mark.parametrize(
