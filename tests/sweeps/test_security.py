@@ -33,6 +33,7 @@ def train(config, *, report, log_dir):
     scratch = Path(os.environ["SCRATCH"])
     print("training with", config)
     (scratch / "token").write_text(os.environ["RAY_AUTH_TOKEN"])
+    (scratch / "key").write_text(os.environ["AWS_SECRET_ACCESS_KEY"])
     (scratch / "address.part").write_text(ray.get_runtime_context().gcs_address)
     (scratch / "address.part").rename(scratch / "address")
     while not (scratch / "looked").exists():
@@ -159,6 +160,7 @@ def test_secrets_of_the_environment_and_the_token_reach_no_record_log_screen_or_
     files = [path for path in (watched.folder / "runs").rglob("*") if path.is_file()]
     assert len(files) > 10
     assert b"gcs_server" in watched.ray_logs
+    assert (watched.folder / "key").read_text() == SECRETS["AWS_SECRET_ACCESS_KEY"]  # trials may
     for secret in (*SECRETS.values(), watched.token):
         assert secret not in said
         assert secret.encode() not in watched.ray_logs
