@@ -1,6 +1,6 @@
 # make sweep   the main job on the embedded data: 12 trials, no download, no GPU
 # make test    the tests
-# make check   formatting, lint and types
+# make check   formatting, lint, types, and what bandit and pip-audit find
 # make bench   the benchmarks on Fashion-MNIST; bench-quick: on a tenth of it
 
 VENV := .venv
@@ -20,6 +20,8 @@ check: $(VENV)/ready-to-test
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive sweeps trainer
+	@$(BIN)/python .ci/audit.py
 
 bench: $(VENV)/ready-to-bench
 	@$(BIN)/python benchmarks/bench.py

@@ -38,7 +38,7 @@ def keep_checkpoint(folder: Path, step: int, checkpoint: Path) -> Path:
     Of the copies, the last two are kept.
     """
     source = Path(checkpoint).absolute()
-    if source.is_relative_to(folder):
+    if source.is_relative_to(folder) and ".." not in source.relative_to(folder).parts:
         return source
     copies = folder / "checkpoints"
     target = copies / f"{step:05d}{source.suffix}"

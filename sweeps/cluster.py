@@ -227,3 +227,24 @@ def environment(settings: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(key, None)
         if mode is None:
             os.environ.pop("RAY_AUTH_MODE", None)
+
+
+@contextmanager
+def credentials_hidden() -> Iterator[None]:
+    """Keep AWS credentials from Ray Tune while it runs.
+
+    It would copy them from here into each worker's runtime environment, which stands in clear in a
+    log that every user of the machine can read. The workers of a local Ray have them all the same,
+    from the process that started them.
+    """
+    names = (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SECURITY_TOKEN",
+        "AWS_SESSION_TOKEN",
+    )
+    hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

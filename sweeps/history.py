@@ -14,6 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sweeps.errors import DirectoryError
+from sweeps.shapes import ReportEntry
+
 
 @dataclass(frozen=True)
 class Report:
@@ -35,19 +38,25 @@ class Report:
 
 
 def read_history(folder: Path) -> list[Report]:
-    """The reports of a trial so far; what follows a damaged line is not read."""
+    """The reports of a trial so far; what follows a damaged line is not read.
+
+    Raises:
+        DirectoryError: the history cannot be read.
+    """
+    path = folder / "history.jsonl"
     try:
-        lines = (folder / "history.jsonl").read_text("utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise DirectoryError(f"{path} cannot be read: {error.strerror}") from None
     history: list[Report] = []
     for line in lines:
         try:
-            data = json.loads(line)
-            metrics = {key: _number(value) for key, value in data["metrics"].items()}
-            saved = data["checkpoint"], data.get("sha256")
-            report = Report(data["step"], metrics, data["seconds"], *saved)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            entry = ReportEntry.model_validate_json(line)
+            metrics = {key: _number(value) for key, value in entry.metrics.items()}
+            report = Report(entry.step, metrics, entry.seconds, entry.checkpoint, entry.sha256)
+        except ValueError:
             break
         if report.step != len(history):
             break
@@ -76,6 +85,7 @@ def rewrite_history(folder: Path, history: Iterable[Report]) -> None:
 def land(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old one or the new one, never a part."""
     part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)  # if it is a link, it is not written through
     part.write_bytes(content)
     os.replace(part, path)  # noqa: PTH105
 

@@ -31,7 +31,9 @@ from filelock import FileLock, Timeout
 
 from sweeps.errors import DirectoryError, nearest
 from sweeps.history import Report, land, read_history
+from sweeps.shapes import RecordEntry, SweepEntry
 from sweeps.space import Trial
+from sweeps.tree import check_tree
 
 FORMAT = 1
 DAMAGED = "its record was damaged and is made anew"
@@ -145,6 +147,7 @@ class Ledger:
 
     def check_usable(self, name: str) -> None:
         """Refuse a directory that a sweep of this name must not write to; leaves no trace."""
+        check_tree(self.directory)
         try:
             found = self._read_sweep()
         except DamagedRecord as damage:
@@ -237,22 +240,23 @@ class Ledger:
             data = _read_json(folder / "trial.json")
             if data is None:
                 return blank
+            RecordEntry.model_validate(data)
             return replace(
                 blank,
                 status=Status(data["status"]),
-                recorded=dict(data["config"]),
+                recorded=data["config"],
                 arrays=tuple(data["arrays"]),
-                attempts=int(data["attempts"]),
+                attempts=data["attempts"],
                 **{name: data[name] for name in ("error", "where", "code", "data")},
             )
-        except (DamagedRecord, KeyError, TypeError, ValueError):
+        except (DamagedRecord, ValueError):
             return replace(blank, status=Status.INTERRUPTED, error=DAMAGED)
 
     def unlisted(self, listed: Iterable[Trial]) -> list[Trial]:
         """The trials that are here and that the sweep no longer asks for."""
         ids = {trial.id for trial in listed}
         folders = sorted(self.trials_dir.iterdir()) if self.trials_dir.is_dir() else []
-        found = [(id_of(folder.name), folder) for folder in folders]
+        found = [(id_of(folder.name), folder) for folder in folders if folder.is_dir()]
         return [Trial(key, config_of(f), f.name) for key, f in found if key not in ids]
 
     def records(self, trials: Iterable[Trial]) -> dict[str, Record]:
@@ -307,17 +311,19 @@ class Ledger:
         data = _read_json(self._sweep_file)
         if data is None:
             return None
-        if data.get("format") != FORMAT:
+        found = data.get("format")
+        if type(found) is int and found != FORMAT:
             raise DirectoryError(
-                f"{self._sweep_file} must have format {FORMAT}, got {data.get('format')!r};"
+                f"{self._sweep_file} must have format {FORMAT}, got {found};"
                 " use the version of Sweepboard that wrote it"
             )
         try:
+            SweepEntry.model_validate(data)
             trials = tuple(Trial(t["id"], t["config"], t["name"]) for t in data["trials"])
             name, metric, mode, sweep = (data[key] for key in ("name", "metric", "mode", "sweep"))
             budget, formed = data.get("budget"), data.get("formed", {})
             return Overview(name, metric, mode, sweep, trials, budget, formed)
-        except (KeyError, TypeError):
+        except ValueError:
             raise DamagedRecord(self._sweep_file, "not the record of a sweep") from None
 
     def _holder(self) -> str:
@@ -348,7 +354,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise DirectoryError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedRecord(path, f"not JSON: {error}") from None
     if not isinstance(data, dict):
         raise DamagedRecord(path, "not a JSON object")

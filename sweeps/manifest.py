@@ -21,6 +21,7 @@ from typing import Any
 from sweeps.cluster import Share
 from sweeps.history import land
 from sweeps.plan import Plan
+from sweeps.shapes import ManifestEntry
 
 PACKAGES = ("sweepboard", "ray", "torch", "torchvision", "tensorboard", "numpy")
 LONGEST_DIFF = 1_000_000
@@ -49,8 +50,10 @@ def add_run(
 
 def read_runs(directory: Path) -> list[dict[str, Any]]:
     """The entries so far; none if the file is missing or damaged."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return list(json.loads((directory / "manifest.json").read_text("utf-8"))["runs"])
+    with suppress(OSError, ValueError, RecursionError):
+        data = json.loads((directory / "manifest.json").read_text("utf-8"))
+        ManifestEntry.model_validate(data)
+        return list(data["runs"])
     return []
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from sweeps.errors import nearest, shown
 
 MAX_TRIALS = 100_000
-_LABEL_LENGTH = 150
+_LABEL_LENGTH = 150  # bytes; a file system allows 255 in a name
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _configs(parameters: Mapping[str, Parameter], samples: int) -> Iterator[dict
 def _value(name: str, part: Any, sample: int) -> Any:
     """A draw depends on its parameter and sample alone, so that it survives any other change."""
     if isinstance(part, Distribution):
-        return part.draw(random.Random(f"{name}/{sample}"))  # noqa: S311
+        return part.draw(random.Random(f"{name}/{sample}"))  # noqa: S311  # nosec B311
     return part.value if isinstance(part, Fixed) else part
 
 
@@ -149,7 +149,7 @@ def _make_trial(
     digest = hashlib.sha256(identity.encode()).digest()
     trial_id = base64.b32encode(digest[:5]).decode().lower()
     label = ",".join(f"{name}={format_value(config[name])}" for name in swept)
-    safe = re.sub(r"[^\w.=+,-]", "_", label)[:_LABEL_LENGTH]
+    safe = re.sub(r"[^\w.=+,-]", "_", label).encode()[:_LABEL_LENGTH].decode(errors="ignore")
     return Trial(trial_id, config, f"{safe},{trial_id}" if safe else trial_id)
 
 

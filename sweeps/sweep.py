@@ -18,7 +18,7 @@ from sweeps.resolve import Resolved, find_problems, import_from, resolve
 from sweeps.results import Results, read_results
 from sweeps.signals import stops_as_interrupts
 from sweeps.space import Trial
-from sweeps.sweepfile import SweepFile, load, validate
+from sweeps.sweepfile import examine, read
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,24 @@ class Sweep:
     """
 
     def __init__(self, definition: Mapping[str, Any], *, source: str = "the sweep") -> None:
-        self._open(validate(definition, source), definition, source)
+        self._open(definition, source)
 
     @classmethod
     def from_yaml(cls, source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Self:
         """Read a sweep file, or a shipped one by name, with ``key=value`` overrides."""
         sweep = cls.__new__(cls)
-        file, data = load(os.fspath(source), overrides)
-        sweep._open(file, data, os.fspath(source))
+        definition, problems = read(os.fspath(source), overrides)
+        sweep._open(definition, os.fspath(source), problems)
         return sweep
 
-    def _open(self, file: SweepFile, definition: Mapping[str, Any], source: str) -> None:
+    def _open(
+        self, definition: Mapping[str, Any], source: str, problems: Sequence[str] = ()
+    ) -> None:
+        """Check a definition whole, then against its trainable; all problems are told at once."""
+        file, found = examine(definition)
+        problems = [*problems, *found]
+        if file is None:
+            raise InvalidSweep(source, problems)
         self.file = file
         self._definition = dict(definition)
         self._import_path = [os.getcwd()]  # noqa: PTH109
@@ -64,11 +71,14 @@ class Sweep:
         try:
             self._resolved: Resolved = resolve(file.train)
         except SweepsError as error:
-            raise InvalidSweep(source, [str(error)]) from None
+            raise InvalidSweep(source, [*problems, str(error)]) from None
         self.trials: list[Trial] = file.trials(self._resolved.neutral)
         budget = self._resolved.budget
         self._budget = None if budget and file.is_swept(budget) else budget
-        if problems := find_problems(self._resolved, self.trials, file):
+        told = {_key(problem) for problem in problems}
+        found = find_problems(self._resolved, self.trials, file)
+        problems += [problem for problem in found if _key(problem) not in told]
+        if problems:
             raise InvalidSweep(source, problems)
         self._find_fuse_keys(source)
 
@@ -240,3 +250,8 @@ class Sweep:
                 formed,
             )
         )
+
+
+def _key(problem: str) -> str:
+    """The dotted path that a problem is about."""
+    return problem.partition(":")[0]

@@ -35,6 +35,7 @@ from sweeps.space import (
 
 Fuse = Literal["auto", "off"] | int
 SMALLEST_SHARE = 0.0001  # of a processor or GPU, that Ray can give
+_STAND_INS = {"name": "x", "metric": "x", "mode": "min"}  # for keys that are wrong or missing
 
 
 def _check_name(name: str) -> str:
@@ -142,15 +143,15 @@ class SweepFile(_Model):
         return not isinstance(self.parameters.get(name), Fixed | None)
 
 
-def load(source: str, overrides: Sequence[str] = ()) -> tuple[SweepFile, dict[str, Any]]:
+def read(source: str, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], list[str]]:
     """Read a sweep file, or a shipped one by its name, and apply ``key=value`` overrides.
 
     Returns:
-        The sweep, and the mapping that it was made from.
+        The mapping, to be given to :func:`examine`, and what is wrong with the overrides.
 
     Raises:
         SweepsError: there is no such file, or it cannot be read.
-        InvalidSweep: the file or an override breaks a rule; all problems are listed.
+        InvalidSweep: the file is not YAML of ours, or no mapping.
     """
     try:
         data = yaml12.load(_read(source))
@@ -161,20 +162,29 @@ def load(source: str, overrides: Sequence[str] = ()) -> tuple[SweepFile, dict[st
         got = "nothing" if data is None else shown(data)
         keys = ", ".join(required)
         raise InvalidSweep(source, [f"must be a mapping with the keys {keys}; got {got}"])
-    problems = [problem for text in overrides if (problem := _override(data, text))]
-    return validate(data, source, problems), data
+    return data, [problem for text in overrides if (problem := _override(data, text))]
 
 
-def validate(data: Mapping[str, Any], source: str, problems: Sequence[str] = ()) -> SweepFile:
-    """Check a mapping; raises :class:`InvalidSweep` with these problems and its own."""
+def examine(data: Mapping[str, Any]) -> tuple[SweepFile | None, list[str]]:
+    """The sweep that a mapping describes, and what is wrong with it.
+
+    Where ``train`` and ``parameters`` are right and only other keys are wrong, the sweep is one
+    without these, so that the trainable can say at once what is wrong with its parameters.
+    """
     try:
-        sweep = SweepFile.model_validate(dict(data))
+        return SweepFile.model_validate(dict(data)), []
     except ValidationError as error:
-        problems = [*problems, *describe(error, keys=model_keys(SweepFile))]
-        raise InvalidSweep(source, [p.removeprefix(": ") for p in problems]) from None
-    if problems:
-        raise InvalidSweep(source, problems)
-    return sweep
+        problems = [p.removeprefix(": ") for p in describe(error, keys=model_keys(SweepFile))]
+        wrong = {
+            finding["loc"][0] if finding["loc"] else "parameters" for finding in error.errors()
+        }
+    if wrong & {"train", "parameters"}:
+        return None, problems
+    rest = {key: value for key, value in data.items() if key not in wrong}
+    try:
+        return SweepFile.model_validate({**_STAND_INS, **rest}), problems
+    except ValidationError:  # keys that are right alone may not be so together
+        return None, problems
 
 
 def shipped() -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ray.tune.result import AUTO_RESULT_KEYS
 
 from sweeps.arrays import Array
 from sweeps.book import Book
-from sweeps.cluster import Share
+from sweeps.cluster import Share, credentials_hidden
 from sweeps.deadline import struck
 from sweeps.display import Progress
 from sweeps.errors import CannotGoOn, ClusterError, MetricMissing, SweepsError
@@ -130,7 +130,8 @@ def _fit(name: str, arrays: Sequence[Array], job: Job, book: Book, retries: int)
             ),
         )
         try:
-            tuner.fit()
+            with credentials_hidden():
+                tuner.fit()
         except (RuntimeError, TuneError, OutOfMemoryError) as error:
             # the memory monitor's kills come as these, and end all that Ray Tune is running
             summary, trace, _ = _explain(error)

@@ -81,7 +81,7 @@ def load(text: str) -> Any:
         YamlError: the text is not YAML, uses a tag such as ``!!python/object``, or repeats a key.
     """
     try:
-        return yaml.load(text, Loader)  # noqa: S506  (a SafeLoader)
+        return yaml.load(text, Loader)  # a SafeLoader  # noqa: S506  # nosec B506
     except RecursionError:
         raise YamlError("it is nested too deeply") from None
 

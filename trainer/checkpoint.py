@@ -6,6 +6,7 @@ elsewhere cannot run code.
 
 import io
 import os
+import pickle  # its error alone  # nosec B403
 import re
 import zipfile
 from pathlib import Path
@@ -25,6 +26,7 @@ def save(folder: Path, state: dict[str, Any], epoch: int) -> Path:
     """Write ``checkpoint-<epoch>.pt`` so that it is there whole or not at all; drop older ones."""
     path = folder / f"checkpoint-{epoch:05d}.pt"
     part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)  # if it is a link, it is not written through
     try:
         content = io.BytesIO()  # given a file, torch would hide why it cannot be written
         torch.save(state, content)
@@ -48,6 +50,11 @@ def load(path: Path) -> dict[str, Any]:
             if damaged := archive.testzip():
                 raise zipfile.BadZipFile(f"{damaged} is damaged")
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's own advice is to read it all the same
+        raise CheckpointError(
+            f"{path} is not a readable checkpoint: it holds more than tensors and plain values, or"
+            " is damaged; none of it was run"
+        ) from error
     except Exception as error:  # unpickling what is damaged can raise anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} is not a readable checkpoint: {reason}") from error

@@ -127,6 +127,26 @@ def test_nothing_outside_of_a_trial_is_ever_removed(tmp_path: Path) -> None:
     assert (tmp_path / "precious").read_text() == "mine"
 
 
+def test_a_checkpoint_that_lies_elsewhere_is_copied_however_its_path_is_written(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "trial"
+    folder.mkdir()
+    (tmp_path / "mine.pt").write_text("state")
+    kept = keep_checkpoint(folder, 0, folder / ".." / "mine.pt")
+    assert kept == folder / "checkpoints" / "00000.pt"
+    assert kept.read_text() == "state"
+
+
+def test_a_link_in_the_place_of_a_part_is_not_written_through(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / ".history.jsonl.part").symlink_to(precious)
+    rewrite_history(tmp_path, [Report(0, {"loss": 1.0}, 0.1)])
+    assert precious.read_text() == "mine"
+    assert len(read_history(tmp_path)) == 1
+
+
 def test_an_array_goes_on_from_the_step_that_all_members_have(tmp_path: Path) -> None:
     folders = [trained(tmp_path / f"{n}", epochs) for n, epochs in enumerate((4, 3, 4))]
     assert [start.step for start in start_together(folders)] == [3, 3, 3]

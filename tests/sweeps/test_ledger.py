@@ -64,7 +64,9 @@ def test_one_process_holds_a_directory_and_is_named(tmp_path: Path) -> None:
 
 
 def test_a_directory_of_another_sweep_is_refused_and_named(tmp_path: Path) -> None:
-    Ledger(tmp_path).write_overview(Overview("first", "loss", "min", {}, (TRIAL,)))
+    Ledger(tmp_path).write_overview(
+        Overview("first", "loss", "min", {"train": "trainer:train"}, (TRIAL,))
+    )
     Ledger(tmp_path).check_usable("first")
     with pytest.raises(DirectoryError, match="'first', not 'second'"):
         Ledger(tmp_path).check_usable("second")
@@ -86,7 +88,7 @@ def test_what_is_set_aside_can_be_read_as_the_sweep_that_it_was(tmp_path: Path) 
     assert ledger.set_aside() is None
     for number in (1, 2):
         ledger.write(Record(TRIAL.id, TRIAL.config, f"trials/{TRIAL.name}", attempts=number))
-        ledger.write_overview(Overview("mine", "loss", "min", {}, (TRIAL,)))
+        ledger.write_overview(Overview("mine", "loss", "min", {"train": "trainer:train"}, (TRIAL,)))
         aside = ledger.set_aside()
         assert aside == tmp_path / "earlier" / str(number)
         assert Ledger(aside).record(Ledger(aside).overview().trials[0]).attempts == number

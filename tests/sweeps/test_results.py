@@ -28,7 +28,9 @@ def results(request: pytest.FixtureRequest, tmp_path: Path) -> Results:
     """Five trials, written and read back, in a sweep of either mode."""
     trials = [Trial(n, {"lr": i / 10, "seed": 0}, n) for i, n in enumerate(HISTORIES)]
     ledger = Ledger(tmp_path)
-    ledger.write_overview(Overview("mine", "score", request.param, {}, tuple(trials)))
+    ledger.write_overview(
+        Overview("mine", "score", request.param, {"train": "trainer:train"}, tuple(trials))
+    )
     for trial in trials:
         values = HISTORIES[trial.id]
         status = Status(trial.id) if trial.id == "failed" else Status.FINISHED
@@ -110,6 +112,8 @@ def test_values_of_several_types_can_be_written_as_parquet(
     tmp_path: Path, values: list[Any]
 ) -> None:
     trials = tuple(Trial(str(i), {"x": v, "seed": 0}, str(i)) for i, v in enumerate(values))
-    Ledger(tmp_path).write_overview(Overview("mine", "score", "max", {}, trials))
+    Ledger(tmp_path).write_overview(
+        Overview("mine", "score", "max", {"train": "trainer:train"}, trials)
+    )
     frame = pd.read_parquet(io.BytesIO(read_results(tmp_path).export("parquet")))
     assert len(frame) == 2

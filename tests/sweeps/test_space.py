@@ -1,7 +1,11 @@
 """The search space: which trials a file stands for, and what makes them the same."""
 
+import random
+from pathlib import Path
+
 import pytest
 
+from sweeps.ledger import id_of
 from sweeps.space import Trial, expand, parse_parameter
 
 
@@ -27,10 +31,22 @@ def test_a_trials_name_carries_its_swept_values_and_its_id() -> None:
     assert trials({"lr": 0.1})[0].name == trials({"lr": 0.1})[0].id
 
 
-def test_no_value_can_lead_a_name_out_of_the_directory() -> None:
-    [trial, _] = trials({"path": ["../../etc", "/abs" * 100]})
-    assert "/" not in trial.name
-    assert all(len(t.name) < 200 for t in trials({"path": ["../../etc", "/abs" * 100]}))
+def test_no_name_or_value_can_lead_out_of_the_directory_or_be_too_long_for_it(
+    tmp_path: Path,
+) -> None:
+    generator = random.Random(0)  # noqa: S311
+    awkward = "/\\.\0\n\t ,=~$*:|<>&;'\"-a1\u00e9\u4e2d\u202e\U0001f600\u0301"
+    for number in range(300):
+        texts = [
+            "".join(generator.choices(awkward, k=generator.choice((1, 2, 9, 400)))) for _ in "12"
+        ]
+        texts += generator.choices(["..", "../../etc", "/abs", "/../" * 99, ".", "", "\0"])
+        found = trials({f"{texts[0]}{number}": [*set(texts)], texts[1]: [number, "/"]})
+        for trial in found:
+            folder = tmp_path / trial.name
+            folder.mkdir()
+            assert folder.resolve().parent == tmp_path.resolve()
+            assert id_of(trial.name) == trial.id
 
 
 def test_identity_depends_on_function_configuration_and_seed_and_nothing_else() -> None:

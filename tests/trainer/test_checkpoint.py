@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tests.trainer.conftest import Interrupted, Recorder
-from trainer import train
+from trainer import train, train_many
 from trainer.checkpoint import CheckpointError, load, save
 
 CONFIG = {"dataset": "digits", "epochs": 4, "batch_size": 100, "seed": 2}
@@ -119,7 +119,18 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(
 ) -> None:
     proof, path = tmp_path / "proof", tmp_path / "bad.pt"
     torch.save(load(good) | {"extra": Malicious(proof)}, path)
-    assert_refused(path, names="not a readable checkpoint")
+    assert_refused(path, names="not a readable checkpoint: it holds more than tensors and plain")
+    assert not proof.exists()
+
+
+def test_in_an_array_too_it_is_refused_and_the_others_go_on(tmp_path: Path, good: Path) -> None:
+    proof, path = tmp_path / "proof", tmp_path / "bad.pt"
+    torch.save(load(good) | {"extra": Malicious(proof)}, path)
+    reports = [Recorder(), Recorder()]
+    errors = train_many([CONFIG, CONFIG], reports=reports, resume_from=[path, good])
+    assert isinstance(errors[0], CheckpointError)
+    assert errors[1] is None
+    assert [len(report.metrics) for report in reports] == [0, 3]
     assert not proof.exists()
 
 

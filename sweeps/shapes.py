@@ -1,0 +1,115 @@
+"""What our JSON files hold. Anything may have happened to one since, so it is checked when read.
+
+``Entry.model_validate(data)`` raises ``ValueError`` for anything else; what more there is, is left.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _is_plain(name: str) -> str:
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise ValueError("must be the name of a folder")
+    return name
+
+
+def _leads_down(path: str) -> str:
+    """A path that cannot leave the folder that it is relative to, unless by a link."""
+    for part in path.split("/"):
+        _is_plain(part)
+    return path
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class TrialEntry(_Entry):
+    """A trial, as ``sweep.json`` lists it."""
+
+    id: Annotated[str, AfterValidator(_is_plain)]
+    config: dict[str, Any]
+    name: Annotated[str, AfterValidator(_is_plain)]
+
+
+class DefinitionEntry(_Entry):
+    """The sweep file, as far as it is read again."""
+
+    train: str
+
+
+class FormedEntry(_Entry):
+    """Which trials train together, by id."""
+
+    settings: dict[str, Any] = {}
+    arrays: list[list[str]] = []
+
+
+class SweepEntry(_Entry):
+    """``sweep.json``."""
+
+    format: int
+    name: str
+    metric: str
+    mode: Literal["min", "max"]
+    sweep: DefinitionEntry
+    trials: list[TrialEntry]
+    budget: str | None = None
+    formed: FormedEntry = FormedEntry()
+
+
+class ArrayEntry(_Entry):
+    """With whom a trial trained, and from which step on."""
+
+    trials: list[str] = Field(min_length=1)
+    step: int = Field(alias="from")
+
+
+class RecordEntry(_Entry):
+    """A trial's ``trial.json``."""
+
+    status: str
+    config: dict[str, Any]
+    arrays: list[ArrayEntry]
+    attempts: int
+    error: str | None
+    where: str | None
+    code: str | None
+    data: str | None
+
+
+class ReportEntry(_Entry):
+    """A line of a trial's ``history.jsonl``; numbers that JSON lacks are text."""
+
+    step: int
+    metrics: dict[str, int | float | str]
+    seconds: float
+    checkpoint: Annotated[str, AfterValidator(_leads_down)] | None
+    sha256: str | None = None
+
+
+class ShareEntry(_Entry):
+    """What each trial of a run was given."""
+
+    cpu: float
+
+
+class MachineEntry(_Entry):
+    """What a run was made on."""
+
+    processor: str
+
+
+class RunEntry(_Entry):
+    """A run in ``manifest.json``, as far as it is read again."""
+
+    share: ShareEntry
+    machine: MachineEntry
+    versions: dict[str, str]
+
+
+class ManifestEntry(_Entry):
+    """``manifest.json``."""
+
+    runs: list[RunEntry]

@@ -1,0 +1,13 @@
+"""All of it, by theme: what is given, and what the one message must say."""
+
+from tests.sweeps.bad_input import directories, files, keys, modules, overrides, parameters, records
+
+CASES = [
+    *files.CASES,
+    *keys.CASES,
+    *parameters.CASES,
+    *overrides.CASES,
+    *modules.CASES,
+    *directories.CASES,
+    *records.CASES,
+]

@@ -1,0 +1,60 @@
+"""Overrides on the command line."""
+
+from tests.sweeps.bad_input.case import case, override, sweep
+
+CASES = [
+    override(
+        "an override without a value",
+        "seeds",
+        "seeds: an override must be key=value, such as seeds=3 or parameters.lr=0.1",
+    ),
+    override("an override without a key", "=3", "=3: an override must be key=value"),
+    override(
+        "an override with an empty part", "parameters.=3", "parameters.=3: an override must be"
+    ),
+    override(
+        "an override that is no YAML",
+        "seeds=[1",
+        "seeds: '[1' cannot be read as YAML: line 1, column 3: while parsing a flow sequence",
+    ),
+    override(
+        "an override inside a value that has no keys",
+        "name.x=1",
+        "name.x: name must be a mapping to have the key 'x', got 'mine'",
+    ),
+    override(
+        "a parameter without its prefix",
+        "lr=0.1",
+        "lr: unknown key; did you mean 'parameters.lr'?",
+    ),
+    override(
+        "a misspelt parameter without its prefix names the nearest",
+        "batchsize=32",
+        "batchsize: unknown key; did you mean 'parameters.batch_size'?",
+    ),
+    override(
+        "a key that is nearly a key and may be a parameter",
+        "seed=3",
+        "seed: unknown key; did you mean 'seeds' or 'parameters.seed'?",
+    ),
+    override(
+        "an unknown key of resources in an override names the nearest",
+        "resources.cpus=2",
+        "resources.cpus: unknown key; did you mean 'cpu'?",
+    ),
+    override(
+        "bad overrides and bad values are told together",
+        "lr=0.1 nothing seeds=0 parameters.x.normal=[0,1]",
+        "lr: unknown key",
+        "nothing: an override must be key=value",
+        "seeds: must be at least 1, got 0",
+        "parameters.x: a distribution must be",
+    ),
+    case(
+        "an override of parameters that are no mapping",
+        "lr: unknown key; did you mean 'parameters.lr'?",
+        "parameters: must be a mapping, got 3",
+        file=sweep(parameters="3"),
+        command="plan sweep.yaml lr=1",
+    ),
+]
