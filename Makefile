@@ -1,5 +1,5 @@
 # make sweep   the main job on the embedded data: 12 trials, no download, no GPU
-# make test    the tests
+# make test    the tests; test-faults: those that kill, fill disks and damage files, alone
 # make check   formatting, lint, types, and what bandit and pip-audit find
 # make bench   the benchmarks on Fashion-MNIST; bench-quick: on a tenth of it
 
@@ -8,13 +8,16 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: sweep test check bench bench-quick clean
+.PHONY: sweep test test-faults check bench bench-quick clean
 
 sweep: $(VENV)/ready
 	@$(BIN)/sweeps run quickstart
 
 test: $(VENV)/ready-to-test
 	@$(BIN)/pytest
+
+test-faults: $(VENV)/ready-to-test
+	@$(BIN)/pytest tests/faults
 
 check: $(VENV)/ready-to-test
 	@$(BIN)/ruff format --check .

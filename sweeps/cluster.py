@@ -127,8 +127,9 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
     # With the token given, and the mode left to it, Ray turns authentication on and writes no file.
     own = {
         "RAY_AUTH_TOKEN": _token(),
-        # Ray's agents would wait a minute for the server of a driver that was killed
+        # Ray's agents would wait for minutes for the server of a driver that was killed
         "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+        "RAY_gcs_server_request_timeout_seconds": "20",
     }
     with environment(RAY_SETTINGS | own):
         import ray

@@ -47,10 +47,10 @@ class Sweep:
         arguments = ("run", "sweep.yaml", *arguments)
         return run_command(*arguments, cwd=self.folder, **self.environment(**env))
 
-    def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, file: str = "sweep.yaml", **env: str) -> subprocess.Popen[str]:
         """`sweeps run`, not waited for."""
         return subprocess.Popen(
-            [sys.executable, "-m", "sweeps", "run", "sweep.yaml", *arguments],
+            [sys.executable, "-m", "sweeps", "run", file, *arguments],
             cwd=self.folder,
             env={**os.environ, **self.environment(**env)},
             stdout=subprocess.PIPE,
@@ -102,7 +102,7 @@ class Sweep:
             assert found[x] == expected[x], f"x={x}"
             steps = scalar_steps(self.trials()[x])
             assert steps == list(range(found[x]["epochs"])), f"x={x}"
-        wait_until(lambda: not self.processes(), "every process of the sweep to end", seconds=30)
+        wait_until(lambda: not self.processes(), "every process of the sweep to end", seconds=90)
 
 
 def path() -> str:
