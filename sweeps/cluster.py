@@ -1,10 +1,8 @@
-"""Where trials run: this machine or a Ray cluster, and what one trial gets of it."""
+"""What a machine has, what one trial gets of it, and a Ray on this machine."""
 
 import logging
 import os
-import re
 import secrets
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,9 +133,9 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
         import ray
 
         if ray.is_initialized():
-            yield _nodes()
+            yield nodes_of_ray()
             return
-        _quiet()
+        quiet()
         # Ray's processes take two seconds to start: time to import what comes after them
         Thread(target=import_module, args=["sweeps.tuner"], daemon=True).start()
         try:
@@ -154,59 +152,21 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
             ray.shutdown()
 
 
-@contextmanager
-def remote_ray(address: str) -> Iterator[list[Node]]:
-    """A connection to a running cluster, and its nodes.
-
-    Raises:
-        ClusterError: nothing answers at the address, or it is no Ray that we can talk to.
-    """
-    _check_reachable(address)
-    with environment(RAY_SETTINGS):
-        import ray
-
-        _quiet()
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ClusterError(f"cannot connect to Ray at {address}: {reason}") from None
-        try:
-            yield _nodes()
-        finally:
-            ray.shutdown()
-
-
-def _nodes() -> list[Node]:
-    import ray
-
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [Node(resources.get("CPU", 0), resources.get("GPU", 0)) for resources in alive]
-
-
-def _check_reachable(address: str) -> None:
-    """Fail in seconds where Ray would try for a minute."""
-    if address == "auto":
-        return
-    parts = re.fullmatch(r"(?:ray://)?(?:\[([\w:.%]+)\]|([^\s/:]+)):([0-9]{1,5})", address)
-    if parts is None or int(parts[3]) > 65535:
-        raise ClusterError(f"--address must be auto or HOST:PORT, got {address!r}")
-    try:
-        socket.create_connection((parts[1] or parts[2], int(parts[3])), timeout=5).close()
-    except OSError as error:
-        raise ClusterError(
-            f"cannot connect to Ray at {address}: {error.strerror or error}; start one with"
-            " `ray start --head`, or leave --address out to run on this machine"
-        ) from None
-
-
 @cache
 def _token() -> str:
     """The token of all Rays that this process starts (Ray keeps the first that it reads)."""
     return secrets.token_hex(32)
 
 
-def _quiet() -> None:
+def nodes_of_ray() -> list[Node]:
+    """The nodes that are alive, of the Ray that this process is connected to."""
+    import ray
+
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(resources.get("CPU", 0), resources.get("GPU", 0)) for resources in alive]
+
+
+def quiet() -> None:
     """Say through our own display what Ray would log; errors of trials are in their records."""
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from sweeps import cluster, manifest
+from sweeps import cluster, manifest, remote
 from sweeps.arrays import Array, form_again, form_arrays
 from sweeps.cluster import Node, Share
 from sweeps.display import Progress
@@ -158,16 +158,17 @@ class Sweep:
                 announce(outlook)
                 self._describe(ledger, outlook)
                 manifest.add_run(ledger.directory, self._definition, share, outlook.plan)
-                self._run(outlook, ledger, progress or Progress())
+                self._run(outlook, ledger, progress or Progress(), on_cluster=address is not None)
         return read_results(ledger.directory)
 
     def _ray(
         self, address: str | None, cpus: int | None, gpus: int | None, plan: Plan
     ) -> AbstractContextManager[list[Node]]:
         """Get the data ready, then Ray; what cannot work fails before Ray is started."""
+        remote.check_auth_mode()
         if address is not None:
             self._resolved.prepare(trial.config for trial in plan.todo)
-            return cluster.remote_ray(address)
+            return remote.remote_ray(address)
         node = cluster.this_machine(cpus, gpus)
         cluster.decide_share(self.file.resources, [node])
         self._resolved.prepare(trial.config for trial in plan.todo)
@@ -204,7 +205,9 @@ class Sweep:
         """What decides which trials train together."""
         return {"fuse": self.file.fuse, "share": [share.cpu, share.gpu, share.at_once]}
 
-    def _run(self, outlook: Outlook, ledger: Ledger, progress: Progress) -> None:
+    def _run(
+        self, outlook: Outlook, ledger: Ledger, progress: Progress, *, on_cluster: bool
+    ) -> None:
         from sweeps.tuner import run_trials  # imports Ray
 
         run_trials(
@@ -214,6 +217,7 @@ class Sweep:
             outlook.share,
             versions=self._versions(),
             import_path=self._import_path,
+            on_cluster=on_cluster,
             reports=self._resolved.reports,
             progress=progress,
         )

@@ -52,6 +52,7 @@ class Job:
     cpu: float
     gpu: float
     import_path: tuple[str, ...]
+    on_cluster: bool
     trial_timeout: float | None
     epoch_timeout: float | None
 
@@ -112,7 +113,9 @@ class Member:
         rewrite_history(self.folder, start.history)
         reopen(self.folder, start.history)
         events = None if resolved.logs else EventLog(self.folder, self.config, start.step)
-        self.recorder = Recorder(self, start.history, whereabouts(), events, deadline.extend)
+        self.recorder = Recorder(
+            self, start.history, whereabouts(self.job), events, deadline.extend
+        )
         offered = {
             "report": self.recorder,
             "log_dir": self.folder,
@@ -128,7 +131,7 @@ def run_trials(job: Job, members: Sequence[Member]) -> None:
         TrialFailed: whatever the function raised, as text.
     """
     if not all(member.config for member in members):
-        unseen = f"{whereabouts()} does not see the records in {job.directory}"
+        unseen = f"{whereabouts(job)} does not see the records in {job.directory}"
         raise TrialFailed(f"{unseen}: it must be on storage that all nodes share", unseen)
     members = [member for member in members if member.is_running()]
     if not members:  # all of an array that failed are tried again alone
@@ -251,10 +254,13 @@ def limit_to_share(job: Job, trials: int) -> None:
         torch.cuda.set_per_process_memory_fraction(share)
 
 
-def whereabouts() -> str:
-    """The host this runs on, and its GPUs if it was given any."""
+def whereabouts(job: Job) -> str:
+    """The host this runs on, its node in a cluster, and its GPUs if it was given any."""
+    place = socket.gethostname()
+    if job.on_cluster:
+        place += f" node {ray.get_runtime_context().get_node_id()[:8]}"
     gpus = ",".join(str(gpu) for gpu in ray.get_gpu_ids())
-    return f"{socket.gethostname()} gpu {gpus}" if gpus else socket.gethostname()
+    return f"{place} gpu {gpus}" if gpus else place
 
 
 def _traceback(error: Exception) -> list[str]:

@@ -50,6 +50,7 @@ def run_trials(
     *,
     versions: Mapping[str, Versions],
     import_path: Sequence[str],
+    on_cluster: bool,
     reports: bool,
     progress: Progress,
 ) -> None:
@@ -87,6 +88,7 @@ def run_trials(
         cpu=share.cpu,
         gpu=share.gpu,
         import_path=tuple(import_path),
+        on_cluster=on_cluster,
         trial_timeout=sweep.trial_timeout,
         epoch_timeout=sweep.epoch_timeout,
     )

@@ -89,11 +89,7 @@ class Sweep:
 
     def processes(self) -> list[int]:
         """Who is still alive of all that was started for this sweep."""
-        alive = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and self.mark.encode() in environ_of(entry):
-                alive.append(int(entry.name))
-        return alive
+        return marked(self.mark)
 
     def check_like(self, expected: Mapping[int, Any], only: set[int] | None = None) -> None:
         """The same numbers as an undisturbed sweep, every step once in TensorBoard, no orphan."""
@@ -103,6 +99,20 @@ class Sweep:
             steps = scalar_steps(self.trials()[x])
             assert steps == list(range(found[x]["epochs"])), f"x={x}"
         wait_until(lambda: not self.processes(), "every process of the sweep to end", seconds=90)
+
+
+def marked(mark: str) -> list[int]:
+    """The processes that have a mark in their environment."""
+    entries = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [int(entry.name) for entry in entries if mark.encode() in environ_of(entry)]
+
+
+def name_of(pid: int) -> str:
+    """A process's program."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def path() -> str:

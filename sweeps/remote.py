@@ -1,0 +1,119 @@
+"""A Ray that is running already, at an address: refused in seconds where it cannot be used."""
+
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from sweeps.cluster import RAY_SETTINGS, Node, environment, nodes_of_ray, quiet
+from sweeps.errors import ClusterError
+
+ANSWER_WITHIN = 10.0
+"""Seconds for a server to answer at all."""
+
+
+@contextmanager
+def remote_ray(address: str) -> Iterator[list[Node]]:
+    """A connection to a running cluster, and its nodes.
+
+    Args:
+        address: ``HOST:PORT`` of its head, or ``auto`` on one of its nodes.
+
+    Raises:
+        ClusterError: nothing answers at the address, or it is no Ray that we can talk to.
+    """
+    _check_answers(address)
+    with environment(RAY_SETTINGS):
+        import ray
+
+        quiet()
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ClusterError(f"cannot connect to Ray at {address}: {reason}") from None
+        try:
+            yield nodes_of_ray()
+        finally:
+            ray.shutdown()
+
+
+def check_auth_mode() -> None:
+    """Refuse what Ray would take for no authentication at all, without a word."""
+    mode = os.environ.get("RAY_AUTH_MODE")
+    if mode is not None and mode.lower() not in ("token", "disabled"):
+        raise ClusterError(
+            f"RAY_AUTH_MODE must be token or disabled, got {mode!r}: Ray would run without"
+            " authentication; correct it, or unset it to have a token made"
+        )
+
+
+def _check_answers(address: str) -> None:
+    """Fail in seconds where Ray would try for minutes."""
+    if address == "auto":
+        return
+    parts = re.fullmatch(r"(?:\[([\w:.%]+)\]|([^\s/:]+)):([0-9]{1,5})", address)
+    if parts is None or int(parts[3]) > 65535:
+        raise ClusterError(f"--address must be auto or HOST:PORT, got {address!r}")
+    try:
+        socket.create_connection((parts[1] or parts[2], int(parts[3])), timeout=5).close()
+    except OSError as error:
+        raise ClusterError(
+            f"cannot connect to Ray at {address}: {error.strerror or error}; start one with"
+            " `ray start --head`, or leave --address out to run on this machine"
+        ) from None
+    _check_is_ray(address)
+
+
+def _check_is_ray(address: str) -> None:
+    """Ask what listens there for its version of Ray, as Ray's own health check does."""
+    import grpc  # comes with TensorBoard
+
+    token = _token()
+    sent = [("authorization", f"Bearer {token}")] if token else []
+    options = [("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(address, options=options) as channel:
+        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")
+        try:
+            answer = ask(b"", timeout=ANSWER_WITHIN, metadata=sent)
+        except grpc.RpcError as error:
+            raise ClusterError(_refusal(address, error.code().name, bool(token))) from None
+    found = re.search(rb"\d+\.\d+\.\d+\w*", answer)
+    theirs, ours = found and found[0].decode(), version("ray")
+    if theirs and theirs != ours:
+        raise ClusterError(
+            f"the Ray at {address} is version {theirs}, here it is {ours}; install the same on both"
+        )
+
+
+def _refusal(address: str, code: str, token_sent: bool) -> str:
+    if code != "UNAUTHENTICATED":
+        return (
+            f"what listens at {address} is not Ray; --address takes the port of `ray start --head`"
+            " (6379 unless --port says otherwise), not that of its dashboard"
+        )
+    if token_sent:
+        return (
+            f"the Ray at {address} refused the token that was found here (RAY_AUTH_TOKEN,"
+            " RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token); take that of the cluster"
+        )
+    return (
+        f"the Ray at {address} asks for a token; put that of the cluster into ~/.ray/auth_token"
+        " (mode 0600), or name its file with RAY_AUTH_TOKEN_PATH"
+    )
+
+
+def _token() -> str | None:
+    """The token that Ray would send, from where it looks for one."""
+    if token := os.environ.get("RAY_AUTH_TOKEN"):
+        return token
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    path = Path(named) if named else Path("~/.ray/auth_token").expanduser()
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None

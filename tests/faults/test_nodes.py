@@ -1,0 +1,149 @@
+"""Several nodes: real raylets on this machine, with GPUs that exist only in Ray's books."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.conftest import wait_until
+from tests.faults.conftest import MARK, Sweep, marked, name_of
+
+TOKEN = "0123456789abcdef" * 4
+EIGHT = ["parameters.x=[1,2,3,4,5,6,7,8]", "resources.gpu=0.25", "parameters.seconds=0.1"]
+
+
+class Cluster:
+    """A head that runs no trial and nodes with two GPUs each, every one a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.mark = uuid.uuid4().hex
+        self._folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        port = self.address.rpartition(":")[2]
+        self._start("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false")
+        wait_until(lambda: self.raylets() and self.answers(), "the head to answer")
+
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", int(self.address.rpartition(":")[2]))).close()
+            return True
+        return False
+
+    def add_node(self) -> None:
+        self._start(f"--address={self.address}", "--num-cpus=4", "--num-gpus=2")
+
+    def _start(self, *arguments: str) -> None:
+        others = ["--block", "--node-ip-address=127.0.0.1", "--disable-usage-stats"]
+        others += ["--min-worker-port=0", "--max-worker-port=0"]
+        with (self._folder / "ray.log").open("a") as log:
+            subprocess.Popen(
+                [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments, *others],
+                env={**os.environ, **self.token, MARK: self.mark},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    token: ClassVar = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+
+    def raylets(self) -> list[int]:
+        """Their processes, the head's first."""
+        return sorted(pid for pid in marked(self.mark) if name_of(pid) == "raylet")
+
+    def close(self) -> None:
+        for pid in marked(self.mark):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    started = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        for count in (2, 3):
+            started.add_node()
+            wait_until(lambda: len(started.raylets()) == count, "a node to start")  # noqa: B023
+        yield started
+    finally:
+        started.close()
+
+
+def test_trials_spread_over_the_nodes_and_a_node_that_dies_costs_no_result(
+    cluster: Cluster, sweep: Sweep, undisturbed: dict[int, Any]
+) -> None:
+    gate = sweep.folder / "gate"
+    gate.write_text("2")
+    arguments = [*EIGHT, "max_failures=2", "--address", cluster.address]
+    process = sweep.start(*arguments, **cluster.token)
+    sweep.wait_for_epochs(2, trials=8)
+    before = places(sweep)
+    assert len({node for node, _ in before}) == 2
+    assert {gpu for _, gpu in before} == {"0", "1"}
+    os.kill(cluster.raylets()[-1], signal.SIGKILL)
+    gate.unlink()
+    _, stderr = process.communicate(timeout=120)
+    assert (process.returncode, stderr) == (0, "")
+    assert sweep.numbers() == undisturbed
+    assert len({node for node, _ in places(sweep)}) == 1
+    assert max(row["attempts"] for row in sweep.rows().values()) == 2
+
+
+def places(sweep: Sweep) -> list[tuple[str, str]]:
+    """The node and the GPU of every trial, as recorded."""
+    named = rf"{re.escape(socket.gethostname())} node (\w{{8}}) gpu (\d)"
+    found = [re.fullmatch(named, row["where"]) for row in sweep.rows().values()]
+    return [(match[1], match[2]) for match in found if match]
+
+
+@pytest.mark.parametrize(
+    ("env", "says"),
+    [
+        ({"RAY_AUTH_TOKEN": "f" * 64}, "refused the token that was found here"),
+        ({"RAY_AUTH_TOKEN": ""}, "asks for a token; put that of the cluster into"),
+        ({"RAY_AUTH_MODE": "tokens"}, "RAY_AUTH_MODE must be token or disabled, got 'tokens'"),
+    ],
+)
+def test_without_the_right_token_nothing_is_run(
+    cluster: Cluster, sweep: Sweep, env: dict[str, str], says: str
+) -> None:
+    given = cluster.token | env | {"HOME": str(sweep.folder)}
+    done = sweep.run(*EIGHT, "--address", cluster.address, **given)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert TOKEN not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert not sweep.trials()
+
+
+def test_gpus_that_no_node_has_are_refused_at_once(cluster: Cluster, sweep: Sweep) -> None:
+    done = sweep.run("resources.gpu=3", "--address", cluster.address, **cluster.token)
+    assert done.returncode == 2
+    assert "a trial asks for 1 CPU and 3 GPU, but no node has that" in done.stderr
+
+
+def test_what_is_not_ray_is_refused_in_seconds(sweep: Sweep) -> None:
+    server = HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    silent = socket.create_server(("127.0.0.1", 0))
+    for port in (server.server_port, silent.getsockname()[1]):
+        done = sweep.run("--address", f"127.0.0.1:{port}")
+        assert done.returncode == 2
+        assert f"what listens at 127.0.0.1:{port} is not Ray" in done.stderr
+    server.shutdown()
+    server.server_close()
+    silent.close()
+    assert not sweep.directory.exists()
