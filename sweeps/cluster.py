@@ -11,6 +11,7 @@ from importlib import import_module
 from threading import Thread
 
 from sweeps.errors import ClusterError
+from sweeps.guardian import guarded
 from sweeps.sweepfile import Resources
 
 AUTO_GPU = 0.25
@@ -123,13 +124,7 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
     A Ray that the calling program has started already is used instead, and left running.
     """
     # With the token given, and the mode left to it, Ray turns authentication on and writes no file.
-    own = {
-        "RAY_AUTH_TOKEN": _token(),
-        # Ray's agents would wait for minutes for the server of a driver that was killed
-        "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
-        "RAY_gcs_server_request_timeout_seconds": "20",
-    }
-    with environment(RAY_SETTINGS | own):
+    with environment(RAY_SETTINGS | {"RAY_AUTH_TOKEN": _token()}), guarded():
         import ray
 
         if ray.is_initialized():

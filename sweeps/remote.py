@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,49 @@ def remote_ray(address: str) -> Iterator[list[Node]]:
             yield nodes_of_ray()
         finally:
             ray.shutdown()
+
+
+def check_shared(directory: Path) -> None:
+    """Make sure that every node that can run trials sees a sweep's directory, and may write there.
+
+    Raises:
+        ClusterError: one does not; each node would keep records of its own, and lose them.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) > 0]
+    probe = directory.absolute() / f".probe-{secrets.token_hex(8)}"
+    see = ray.remote(num_cpus=0, max_retries=0)(_sees)
+    try:
+        probe.write_text("")
+        answers = {
+            node["NodeManagerHostname"] + f" ({node['NodeID'][:8]})": see.options(
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            ).remote(str(probe))
+            for node in nodes
+        }
+        blind = {name: why for name, answer in answers.items() if (why := ray.get(answer))}
+    finally:
+        probe.unlink(missing_ok=True)
+    if blind:
+        listed = "; ".join(f"{name}: {why}" for name, why in blind.items())
+        raise ClusterError(
+            f"{directory.absolute()} is not shared by all nodes ({listed}); name a directory with"
+            " --dir on storage that all of them mount"
+        )
+
+
+def _sees(probe: str) -> str | None:
+    """Run on a node: what is wrong with the directory there, if anything is."""
+    beside = f"{probe}.{os.getpid()}"
+    try:
+        os.stat(probe)  # noqa: PTH116
+        with open(beside, "x"):  # noqa: PTH123
+            os.unlink(beside)  # noqa: PTH108
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def check_auth_mode() -> None:

@@ -152,6 +152,8 @@ class Sweep:
         with self._ray(address, cpus, gpus, plan) as nodes, stops_as_interrupts():
             share = cluster.decide_share(self.file.resources, nodes)
             with ledger.held():
+                if address is not None:
+                    remote.check_shared(ledger.directory)
                 if fresh:
                     ledger.set_aside()
                 outlook = self._look_ahead(self._decide(ledger, retry), share, ledger)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -30,14 +31,11 @@ class Sweep:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.directory = folder / "runs/chained"
         self.mark = uuid.uuid4().hex
         (folder / "sweep.yaml").write_text(SWEEP)
         here = Path(__file__).parent
         (folder / "chained.py").write_text((here / "chained.py").read_text())
-
-    @property
-    def directory(self) -> Path:
-        return self.folder / "runs/chained"
 
     def environment(self, **more: str) -> dict[str, str]:
         return {MARK: self.mark, "SCRATCH": str(self.folder), "PYTHONPATH": path(), **more}
@@ -47,17 +45,31 @@ class Sweep:
         arguments = ("run", "sweep.yaml", *arguments)
         return run_command(*arguments, cwd=self.folder, **self.environment(**env))
 
-    def start(self, *arguments: str, file: str = "sweep.yaml", **env: str) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, file: str = "sweep.yaml", **env: str
+    ) -> subprocess.Popen[bytes]:
         """`sweeps run`, not waited for."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "sweeps", "run", file, *arguments],
-            cwd=self.folder,
-            env={**os.environ, **self.environment(**env)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with (
+            (self.folder / "stdout").open("w") as stdout,
+            (self.folder / "stderr").open("w") as stderr,
+        ):
+            return subprocess.Popen(
+                [sys.executable, "-m", "sweeps", "run", file, *arguments],
+                cwd=self.folder,
+                env={**os.environ, **self.environment(**env)},
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """End the driver as nothing can be ended more abruptly; what it started may go on."""
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def wait_for(self, process: subprocess.Popen[bytes], seconds: float = 60) -> tuple[int, str]:
+        """The exit status of a run, and what it wrote to standard error."""
+        return process.wait(seconds), (self.folder / "stderr").read_text()
 
     def trials(self) -> dict[int, Path]:
         """The trials' folders by x."""
@@ -98,13 +110,29 @@ class Sweep:
             assert found[x] == expected[x], f"x={x}"
             steps = scalar_steps(self.trials()[x])
             assert steps == list(range(found[x]["epochs"])), f"x={x}"
-        wait_until(lambda: not self.processes(), "every process of the sweep to end", seconds=90)
+        self.wait_until_gone()
+
+    def wait_until_gone(self) -> None:
+        """Until nothing that was started for this sweep is alive."""
+        try:
+            wait_until(lambda: not self.processes(), "every process of the sweep to end")
+        except pytest.fail.Exception as error:
+            pytest.fail(f"{error}: {[(pid, command_of(pid)) for pid in self.processes()]}")
 
 
 def marked(mark: str) -> list[int]:
     """The processes that have a mark in their environment."""
     entries = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     return [int(entry.name) for entry in entries if mark.encode() in environ_of(entry)]
+
+
+def command_of(pid: int) -> str:
+    """A process's command line, and the state that it is in."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return f"{state} {Path(f'/proc/{pid}/cmdline').read_text()[:200]!r}"
+    except OSError:
+        return ""
 
 
 def name_of(pid: int) -> str:

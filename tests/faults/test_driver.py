@@ -33,11 +33,10 @@ def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(
         for _ in range(5):
             process = sweep.start()
             try:
-                process.communicate(timeout=chance.uniform(0.5, 6.5))
+                process.wait(chance.uniform(0.5, 6.5))
                 break  # it was done before
             except subprocess.TimeoutExpired:
-                os.kill(process.pid, signal.SIGKILL)
-                process.communicate()
+                sweep.kill(process)
                 kills += 1
         began = time.monotonic()
         done = sweep.run()
@@ -63,8 +62,8 @@ def test_a_signal_ends_the_sweep_in_order_and_in_time(
     sent = time.monotonic()
     os.kill(process.pid, signum)
     wait_until(lambda: all(s == "interrupted" for s in statuses(sweep)), "all to be recorded", 3)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == status
+    returned, stderr = sweep.wait_for(process)
+    assert returned == status
     assert time.monotonic() - sent < 30
     assert "2 interrupted. Run the same command to go on" in stderr
     assert "Traceback" not in stderr
@@ -92,7 +91,7 @@ def test_a_terminal_that_goes_away_leaves_nothing_running(
     os.close(terminal)
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 129
-    wait_until(lambda: not sweep.processes(), "every process to end")
+    sweep.wait_until_gone()
     assert sweep.run().returncode == 0
     sweep.check_like({x: undisturbed[x] for x in ALL})
 
@@ -101,9 +100,8 @@ def test_a_trial_that_ignores_the_signal_is_ended_with_the_sweep(sweep: Sweep) -
     process = sweep.start("parameters.x=[5]", FAULTS=json.dumps({"5": "sleeps"}))
     wait_until(lambda: (sweep.folder / "5.happened").exists(), "the trial to hang")
     os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
-    wait_until(lambda: not sweep.processes(), "every process of the sweep to end", seconds=30)
+    assert sweep.wait_for(process)[0] == 130
+    sweep.wait_until_gone()
 
 
 def test_without_its_raylet_the_sweep_ends_and_goes_on_by_the_same_command(
@@ -114,10 +112,10 @@ def test_without_its_raylet_the_sweep_ends_and_goes_on_by_the_same_command(
     sweep.wait_for_epochs(1, trials=2)
     [raylet] = [pid for pid in sweep.processes() if name_of(pid) == "raylet"]
     os.kill(raylet, signal.SIGKILL)
-    _, stderr = process.communicate(timeout=90)
-    assert process.returncode == 1
+    status, stderr = sweep.wait_for(process, 90)
+    assert status == 1
     assert "Ray has no node left" in stderr
-    wait_until(lambda: not sweep.processes(), "every process to end")
+    sweep.wait_until_gone()
     (sweep.folder / "gate").unlink()
     assert sweep.run().returncode == 0
     sweep.check_like({x: undisturbed[x] for x in ALL})
@@ -134,8 +132,7 @@ def test_a_second_run_is_refused_and_the_first_is_not_disturbed(
     gate.unlink()
     assert second.returncode == 2
     assert f"in use by another `sweeps run` (process {first.pid} on " in second.stderr
-    first.communicate(timeout=60)
-    assert first.returncode == 0
+    assert sweep.wait_for(first)[0] == 0
     assert {row["attempts"] for row in sweep.rows().values()} == {1}
     sweep.check_like({x: undisturbed[x] for x in ALL})
 

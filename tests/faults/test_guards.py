@@ -1,8 +1,6 @@
 """What is stopped before it burns the grid, and what must never fail a trial."""
 
 import json
-import os
-import signal
 from typing import Any
 
 import pytest
@@ -124,8 +122,7 @@ def test_an_array_killed_while_its_members_report_ends_with_the_same_bits(
             ),
             f"a trial with {epochs} epochs",
         )
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        disturbed.kill(process)
     done = run_command("run", "quickstart", *small, "--dir", "killed", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert results("killed") == results("whole")

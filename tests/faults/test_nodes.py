@@ -3,13 +3,14 @@
 import contextlib
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,6 +37,22 @@ class Cluster:
         self._start("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false")
         wait_until(lambda: self.raylets() and self.answers(), "the head to answer")
 
+    def wait_for_nodes(self, count: int) -> None:
+        """Until the head knows of so many nodes."""
+        code = (
+            "import ray, time\n"
+            f"ray.init(address={self.address!r}, log_to_driver=False)\n"
+            f"while sum(node['Alive'] for node in ray.nodes()) < {count}: time.sleep(0.1)\n"
+        )
+        environment = {**os.environ, **self.token}
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+
     def answers(self) -> bool:
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", int(self.address.rpartition(":")[2]))).close()
@@ -45,12 +62,29 @@ class Cluster:
     def add_node(self) -> None:
         self._start(f"--address={self.address}", "--num-cpus=4", "--num-gpus=2")
 
-    def _start(self, *arguments: str) -> None:
+    def add_node_that_sees_nothing_of(self, folder: Path) -> None:
+        """A node in a mount namespace of its own, with an empty disk over a folder."""
+        hidden = f'mount -t tmpfs tmpfs {shlex.quote(str(folder))} && exec "$@"'
+        self._start(
+            f"--address={self.address}",
+            "--num-cpus=1",
+            before=["unshare", "--mount", "sh", "-c", hidden, "sh"],
+        )
+
+    def _start(self, *arguments: str, before: Sequence[str] = ()) -> None:
         others = ["--block", "--node-ip-address=127.0.0.1", "--disable-usage-stats"]
         others += ["--min-worker-port=0", "--max-worker-port=0"]
         with (self._folder / "ray.log").open("a") as log:
             subprocess.Popen(
-                [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments, *others],
+                [
+                    *before,
+                    sys.executable,
+                    "-m",
+                    "ray.scripts.scripts",
+                    "start",
+                    *arguments,
+                    *others,
+                ],
                 env={**os.environ, **self.token, MARK: self.mark},
                 stdout=log,
                 stderr=log,
@@ -73,9 +107,9 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     started = Cluster(tmp_path_factory.mktemp("cluster"))
     try:
-        for count in (2, 3):
-            started.add_node()
-            wait_until(lambda: len(started.raylets()) == count, "a node to start")  # noqa: B023
+        started.add_node()
+        started.add_node()
+        started.wait_for_nodes(3)
         yield started
     finally:
         started.close()
@@ -94,8 +128,7 @@ def test_trials_spread_over_the_nodes_and_a_node_that_dies_costs_no_result(
     assert {gpu for _, gpu in before} == {"0", "1"}
     os.kill(cluster.raylets()[-1], signal.SIGKILL)
     gate.unlink()
-    _, stderr = process.communicate(timeout=120)
-    assert (process.returncode, stderr) == (0, "")
+    assert sweep.wait_for(process, 120) == (0, "")
     assert sweep.numbers() == undisturbed
     assert len({node for node, _ in places(sweep)}) == 1
     assert max(row["attempts"] for row in sweep.rows().values()) == 2
@@ -125,6 +158,24 @@ def test_without_the_right_token_nothing_is_run(
     assert says in done.stderr
     assert TOKEN not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+    assert not sweep.trials()
+
+
+def test_a_directory_that_a_node_does_not_see_is_refused_before_anything_is_run(
+    cluster: Cluster, sweep: Sweep
+) -> None:
+    allowed = subprocess.run(
+        ["unshare", "--mount", "true"], capture_output=True, text=True, check=False
+    )
+    if allowed.returncode:
+        pytest.skip(f"no mount namespaces here: {allowed.stderr.strip()}")
+    count = len(cluster.raylets())
+    cluster.add_node_that_sees_nothing_of(sweep.folder)
+    cluster.wait_for_nodes(count + 1)
+    done = sweep.run(*EIGHT, "--address", cluster.address, **cluster.token)
+    assert done.returncode == 2
+    assert "is not shared by all nodes" in done.stderr
+    assert "No such file or directory); name a directory with --dir on storage" in done.stderr
     assert not sweep.trials()
 
 
