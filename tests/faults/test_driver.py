@@ -33,7 +33,7 @@ def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(
         for _ in range(5):
             process = sweep.start()
             try:
-                process.wait(chance.uniform(0.5, 6.5))
+                process.wait(chance.uniform(0.5, 5.5))
                 break  # it was done before
             except subprocess.TimeoutExpired:
                 sweep.kill(process)

@@ -25,7 +25,7 @@ def disturbed(shared_sweep: Sweep) -> tuple[Sweep, Any]:
     done = shared_sweep.run(
         "parameters.x=[1,2,3,4,5,6,7,8]",
         "parameters.seconds=0",
-        "epoch_timeout=3",
+        "epoch_timeout=10",
         FAULTS=json.dumps(FAULTS),
     )
     return shared_sweep, done
@@ -47,7 +47,7 @@ def test_each_trial_comes_out_as_if_undisturbed_and_only_the_hopeless_one_fails(
     [
         (1, "its process died: killed, out of memory, or crashed"),
         (4, "OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB"),
-        (5, "took longer than 3 s (epoch_timeout), and was ended"),
+        (5, "took longer than 10 s (epoch_timeout), and was ended"),
         (7, "TypeError: the metric 'loss' must be a number, got 'low'"),
     ],
 )
@@ -84,7 +84,7 @@ def test_failed_trials_alone_are_tried_again_on_request(
 ) -> None:
     sweep, _ = disturbed
     values = "parameters.x=[1,2,3,4,5,6,7,8,9]"
-    done = sweep.run(values, "parameters.seconds=0", "epoch_timeout=3", "--retry", "failed")
+    done = sweep.run(values, "parameters.seconds=0", "epoch_timeout=10", "--retry", "failed")
     assert done.returncode == 0, done.stderr
     assert "9 trials: 7 finished, 1 tried again, 1 left as they are" in done.stdout
     sweep.check_like(undisturbed, only={3})
