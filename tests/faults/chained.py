@@ -32,6 +32,8 @@ def train(config: Mapping[str, Any], *, report: Report, resume_from: Path | None
     for epoch in range(len(chain) - 1, config["epochs"]):
         wait_for_gate(epoch)
         time.sleep(config["seconds"])
+        with (SCRATCH / "trained").open("a") as log:
+            log.write(f"{x} {epoch}\n")
         chain.append(hashlib.sha256("".join(chain).encode()).hexdigest()[:12])
         loss: Any = int(chain[-1], 16) / 16**12
         if epoch == BEFORE:
