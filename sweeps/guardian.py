@@ -1,9 +1,9 @@
-"""Ends what a driver that was killed has left running.
+"""Ends what a driver, also one that was killed, has left running.
 
-Ray's workers end with their driver, but two of its agents go on for a minute or more, and what a
-trial has started itself for ever. So a local run has a guardian: a small process of its own that
-waits for the driver's end. If the driver says goodbye, that is all; if it dies without a word, the
-guardian ends the processes that carry the run's mark in their environment, and no others.
+Ray's workers end with their driver, but two of its agents may go on for a minute or more, and what
+a trial has started itself for ever. So a local run has a guardian: a small process of its own that
+waits for the end of the run, or of the driver, and then ends the processes that carry the run's
+mark in their environment, and no others.
 
 Needs /proc; where there is none, nobody stands guard.
 """
@@ -13,14 +13,14 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 VARIABLE = "SWEEPBOARD_RUN"
-GOODBYE = b"goodbye"
-ROUNDS = 20
-"""Looks for processes, half a second apart: some may just be starting others."""
+LOOKS = 40
+"""Looks for processes at most, a quarter of a second apart: some may just be starting others."""
 
 
 @contextmanager
@@ -38,21 +38,20 @@ def guarded() -> Iterator[None]:
             yield
         finally:
             del os.environ[VARIABLE]
-            with suppress(OSError):  # somebody has killed it
-                guardian.communicate(GOODBYE)
+            guardian.communicate()
 
 
 def stand_guard(mark: str) -> None:
-    """Wait for the driver's end; if it came without a word, end all that carries the mark."""
-    import time
-
-    if sys.stdin.buffer.read() == GOODBYE:
-        return
-    for _ in range(ROUNDS):
-        for pid in marked(mark):
+    """Wait for the end of the run, then end all that carries its mark, until nothing is found."""
+    sys.stdin.buffer.read()
+    for _ in range(LOOKS):
+        found = marked(mark)
+        for pid in found:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        time.sleep(0.5)
+        time.sleep(0.25)
+        if not found and not marked(mark):
+            return
 
 
 def marked(mark: str) -> list[int]:

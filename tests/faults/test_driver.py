@@ -31,9 +31,9 @@ def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(
         sweep = Sweep(tmp_path_factory.mktemp("killed"))
         sweeps.append(sweep)
         for _ in range(5):
-            process = sweep.start()
+            process = sweep.start("parameters.seconds=0.3")
             try:
-                process.wait(chance.uniform(0.5, 5.5))
+                process.wait(chance.uniform(0.5, 7.5))
                 break  # it was done before
             except subprocess.TimeoutExpired:
                 sweep.kill(process)
