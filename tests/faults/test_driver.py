@@ -20,6 +20,7 @@ ALL = range(1, 7)
 COMMAND = ["-m", "sweeps", "run", "sweep.yaml", "parameters.seconds=0.2"]
 
 
+@pytest.mark.timeout(600)
 def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(
     tmp_path_factory: pytest.TempPathFactory, undisturbed: dict[int, Any]
 ) -> None:
