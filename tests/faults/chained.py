@@ -22,7 +22,7 @@ from sweeps import Report
 
 BEFORE = 2
 NEUTRAL = ("seconds",)
-SCRATCH = Path(os.environ.get("SCRATCH", "."))
+SCRATCH = Path(__file__).parent
 
 
 def train(config: Mapping[str, Any], *, report: Report, resume_from: Path | None = None) -> None:
