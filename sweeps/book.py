@@ -159,7 +159,9 @@ class Book:
         elif not array:
             self._check_any_succeeds(summary, trace)
         attempt = self.records[key].attempts
-        with (self._folder(key) / "errors.log").open("a", encoding="utf-8") as file:
+        folder = self._folder(key)
+        folder.mkdir(parents=True, exist_ok=True)  # its process may have died before it began
+        with (folder / "errors.log").open("a", encoding="utf-8") as file:
             file.write(f"attempt {attempt}: {summary}\n{trace}\n")
         again = Status.INTERRUPTED if lost else Status.PENDING
         self._update(key, status=Status.FAILED if last else again, error=summary)

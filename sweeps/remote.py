@@ -5,7 +5,8 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,9 @@ from sweeps.errors import ClusterError
 
 ANSWER_WITHIN = 10.0
 """Seconds for a server to answer at all."""
+
+LOST_WITHIN = 60.0
+"""Seconds until Ray knows of a node that it is dead."""
 
 
 @contextmanager
@@ -49,21 +53,10 @@ def check_shared(directory: Path) -> None:
     Raises:
         ClusterError: one does not; each node would keep records of its own, and lose them.
     """
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) > 0]
     probe = directory.absolute() / f".probe-{secrets.token_hex(8)}"
-    see = ray.remote(num_cpus=0, max_retries=0)(_sees)
     try:
         probe.write_text("")
-        answers = {
-            node["NodeManagerHostname"] + f" ({node['NodeID'][:8]})": see.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ).remote(str(probe))
-            for node in nodes
-        }
-        blind = {name: why for name, answer in answers.items() if (why := ray.get(answer))}
+        blind = {name: why for name, why in _ask_every_node(_sees, str(probe)).items() if why}
     finally:
         probe.unlink(missing_ok=True)
     if blind:
@@ -72,6 +65,40 @@ def check_shared(directory: Path) -> None:
             f"{directory.absolute()} is not shared by all nodes ({listed}); name a directory with"
             " --dir on storage that all of them mount"
         )
+
+
+def _ask_every_node(ask: Callable[[str], str | None], argument: str) -> dict[str, str | None]:
+    """Call a function on each node that can run trials; the answers by the node's name.
+
+    A node that has died is in Ray's list for some seconds more: it is asked again until it answers,
+    or is listed no longer.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    answers: dict[str, str | None] = {}
+    names: dict[str, str] = {}
+    task = ray.remote(num_cpus=0, max_retries=0)(ask)
+    deadline = time.monotonic() + LOST_WITHIN
+    while True:
+        alive = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) > 0]
+        names |= {n["NodeID"]: f"{n['NodeManagerHostname']} ({n['NodeID'][:8]})" for n in alive}
+        due = [n["NodeID"] for n in alive if n["NodeID"] not in answers]
+        if not due:
+            return {names[key]: answer for key, answer in answers.items()}
+        strategies = {key: NodeAffinitySchedulingStrategy(key, soft=False) for key in due}
+        asked = {
+            key: task.options(scheduling_strategy=where).remote(argument)
+            for key, where in strategies.items()
+        }
+        for key, answer in asked.items():
+            try:
+                answers[key] = ray.get(answer, timeout=LOST_WITHIN)
+            except ray.exceptions.RayError as error:
+                if time.monotonic() > deadline:
+                    reason = str(error).strip().splitlines()[0]
+                    raise ClusterError(f"the node {names[key]} does not answer: {reason}") from None
+        time.sleep(0.2)
 
 
 def _sees(probe: str) -> str | None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def test_a_terminal_that_goes_away_leaves_nothing_running(
     if pid == 0:  # the child, whose terminal is closed below
         os.chdir(sweep.folder)
         os.environ |= sweep.environment(TERM="xterm")
-        os.execlp("python", "python", *COMMAND)  # noqa: S606
+        os.execv(sys.executable, [sys.executable, *COMMAND])  # noqa: S606
     sweep.wait_for_epochs(1, trials=2)
     os.close(terminal)
     _, status = os.waitpid(pid, 0)

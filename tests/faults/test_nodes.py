@@ -39,11 +39,11 @@ class Cluster:
         wait_until(lambda: self.raylets() and self.answers(), "the head to answer")
 
     def wait_for_nodes(self, count: int) -> None:
-        """Until the head knows of so many nodes."""
+        """Until the head knows of so many nodes, and of no other."""
         code = (
             "import ray, time\n"
             f"ray.init(address={self.address!r}, log_to_driver=False)\n"
-            f"while sum(node['Alive'] for node in ray.nodes()) < {count}: time.sleep(0.1)\n"
+            f"while sum(node['Alive'] for node in ray.nodes()) != {count}: time.sleep(0.1)\n"
         )
         environment = {**os.environ, **self.token}
         subprocess.run(
