@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# most of a test's time is Ray starting, so two files of tests run at a time
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: sweep test test-faults check bench bench-quick clean
 
@@ -14,10 +16,10 @@ sweep: $(VENV)/ready
 	@$(BIN)/sweeps run quickstart
 
 test: $(VENV)/ready-to-test
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(SIDE_BY_SIDE)
 
 test-faults: $(VENV)/ready-to-test
-	@$(BIN)/pytest tests/faults
+	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/faults
 
 check: $(VENV)/ready-to-test
 	@$(BIN)/ruff format --check .
