@@ -7,19 +7,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-# most of a test's time is Ray starting, so two files of tests run at a time
-SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-
 .PHONY: sweep test test-faults check bench bench-quick clean
 
 sweep: $(VENV)/ready
 	@$(BIN)/sweeps run quickstart
 
+# faults come at moments that a busy machine would shift, so alone; the others two files at a time
 test: $(VENV)/ready-to-test
-	@$(BIN)/pytest $(SIDE_BY_SIDE)
+	@$(BIN)/pytest tests/faults
+	@$(BIN)/pytest --ignore tests/faults --numprocesses 2 --dist loadfile
 
 test-faults: $(VENV)/ready-to-test
-	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/faults
+	@$(BIN)/pytest tests/faults
 
 check: $(VENV)/ready-to-test
 	@$(BIN)/ruff format --check .
