@@ -83,7 +83,7 @@ def bring_about(faults: str, x: str, loss: float, chain: list[str]) -> Any:
             ignore(signal.SIGTERM, ctypes.c_void_p(1))  # SIG_IGN, which only C can set in a thread
             time.sleep(10_000)
         case "takes all memory":
-            hoard = [bytearray(os.urandom(1 << 20) * 64) for _ in range(100)]
+            hoard = [bytearray(os.urandom(1 << 20) * 64) for _ in range(40)]
             time.sleep(10_000 if hoard else 0)
         case "out of GPU memory":
             import torch

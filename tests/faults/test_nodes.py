@@ -163,6 +163,18 @@ def test_without_the_right_token_nothing_is_run(
     assert not sweep.trials()
 
 
+def test_a_node_that_has_just_died_does_not_keep_a_sweep_from_starting(
+    cluster: Cluster, sweep: Sweep, undisturbed: dict[int, Any]
+) -> None:
+    count = len(cluster.raylets())
+    cluster.add_node()
+    cluster.wait_for_nodes(count + 1)
+    os.kill(cluster.raylets()[-1], signal.SIGKILL)
+    done = sweep.run("parameters.x=[1,2]", "--address", cluster.address, **cluster.token)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sweep.numbers() == {x: undisturbed[x] for x in (1, 2)}
+
+
 def test_a_directory_that_a_node_does_not_see_is_refused_before_anything_is_run(
     cluster: Cluster, sweep: Sweep
 ) -> None:

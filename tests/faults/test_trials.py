@@ -121,9 +121,9 @@ def test_the_memory_monitor_takes_a_trial_and_not_the_sweep(
     used = 1 - memory["MemAvailable"] / total
     done = sweep.run(
         "parameters.seconds=0",
-        "max_failures=4",
+        "max_failures=2",
         FAULTS=json.dumps({"2": "takes all memory"}),
-        RAY_memory_usage_threshold=f"{used + 4.5 * 2**20 / total:.4f}",  # GiB
+        RAY_memory_usage_threshold=f"{used + 1.8 * 2**20 / total:.4f}",  # GiB
         RAY_memory_monitor_refresh_ms="50",
     )
     assert done.returncode == 0, done.stdout + done.stderr
