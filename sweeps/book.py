@@ -10,7 +10,7 @@ from typing import Any
 
 from sweeps.checkpoints import drop_best, drop_older
 from sweeps.display import Progress
-from sweeps.errors import AllFail, MetricMissing, SweepsError
+from sweeps.errors import AllFail, MetricMissing, StorageError, SweepsError
 from sweeps.events import EventLog, clear_events, withdraw_failure, write_failure
 from sweeps.history import Report, append_report, read_history, rewrite_history
 from sweeps.ledger import Ledger, Record, Status
@@ -80,7 +80,9 @@ class Book:
         self._tell(self._progress.end)
         for key, record in self.records.items():
             if record.status is Status.RUNNING:
-                with suppress(OSError):  # a full disk; nobody holds the sweep, so it reads the same
+                with suppress(
+                    OSError, StorageError
+                ):  # a full disk; nobody holds the sweep, so it reads the same
                     self._close_events(key, finished=False)
                     self._update(key, status=Status.INTERRUPTED)
 
@@ -114,11 +116,13 @@ class Book:
         )
         withdraw_failure(folder)
         if not self.records_reports:  # a worker that died may have recorded more than it told
+            self._ledger.fetch(record.path)
             self._set(key, history=read_history(folder))
         elif key not in self._events:
             rewrite_history(folder, [])  # Ray's checkpoints of an earlier run are gone
             clear_events(folder)
             self._events[key] = EventLog(folder, record.config, next_step=0)
+        self._ledger.store(record.path)
         self._tell(self._progress.started, self.records[key])
 
     def report(self, key: str, report: Report, where: str) -> None:
@@ -132,6 +136,8 @@ class Book:
         arrays = _with_array(record, report.step, self._together[key])
         if where != record.where or arrays != record.arrays:
             self._update(key, where=where, arrays=arrays)
+        elif self.records_reports:
+            self._ledger.store(record.path)
         self._tell(self._progress.reported, self.records[key])
 
     def fail(
@@ -183,6 +189,7 @@ class Book:
         """A trial's function has returned."""
         if self.fatal:
             return
+        self._ledger.fetch(self.records[key].path)
         if not self.records_reports:
             self._set(key, history=read_history(self._folder(key)))
         if not self.records[key].history:
@@ -191,7 +198,8 @@ class Book:
         self._update(key, status=Status.FINISHED, error=None)
         self._close_events(key, finished=True)
         drop_older(self._folder(key), self.records[key].history)
-        self._best.add(self.records[key])
+        for path in {self.records[key].path, *self._best.add(self.records[key])}:
+            self._ledger.store(path)
         self._tell(self._progress.ended, self.records[key])
 
     def _check_any_succeeds(self, summary: str, trace: str) -> None:
@@ -214,6 +222,7 @@ class Book:
         """A trial has ended without finishing."""
         self._close_events(key, finished=False)
         write_failure(self._folder(key))
+        self._ledger.store(self.records[key].path)
         self._tell(self._progress.ended, self.records[key])
 
     def _close_events(self, key: str, *, finished: bool) -> None:
@@ -247,15 +256,17 @@ class BestKept:
         self._directory, self._metric, self._mode, self._count = directory, metric, mode, count
         self._ranked: list[tuple[float, str]] = []
 
-    def add(self, record: Record) -> None:
-        """A trial has finished; the worst of those that are too many is dropped."""
+    def add(self, record: Record) -> list[str]:
+        """A trial has finished; the worst of those that are too many is dropped: its path."""
         best = best_of([report.metrics for report in record.history], self._metric, self._mode)
         if best:
             sign = 1 if self._mode == "min" else -1
             bisect.insort(self._ranked, (sign * best["value"], record.path))
-        if len(self._ranked) > self._count:
-            _, path = self._ranked.pop()
-            drop_best(self._directory / path)
+        if len(self._ranked) <= self._count:
+            return []
+        _, path = self._ranked.pop()
+        drop_best(self._directory / path)
+        return [path]
 
 
 def _with_array(

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from sweeps.history import Report, read_history, remove
+from sweeps.history import Report, read_history
+from sweeps.landing import remove
 
 KEEP = 2
 """Copies kept of the checkpoints that come from elsewhere: the latest and the one before."""

@@ -5,8 +5,6 @@ bad input, nothing was run; 130 interrupted (143 or 129 by SIGTERM or SIGHUP), t
 goes on.
 """
 
-import os
-import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,13 +18,16 @@ import typer
 from rich.console import Console
 
 from sweeps import tables
+from sweeps.board import show_board
 from sweeps.cluster import RAY_SETTINGS, environment
 from sweeps.display import progress_for
 from sweeps.errors import DirectoryError, Interrupted, SweepsError
-from sweeps.ledger import Ledger, Status
+from sweeps.ledger import Status
+from sweeps.mirrored import open_ledger
 from sweeps.replay import replay
-from sweeps.results import Results, read_results
-from sweeps.signals import Stopped
+from sweeps.results import Results, read_results, results_of
+from sweeps.signals import Stopped, stops_as_interrupts
+from sweeps.storage import join
 from sweeps.sweep import Outlook, Sweep
 
 app = typer.Typer(
@@ -47,10 +48,18 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="overrides, such as parameters.epochs=1 seeds=3"),
 ]
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="the directory of a sweep")]
+Directory = Annotated[
+    str, typer.Argument(metavar="DIR", help="the directory of a sweep, a path or a URI")
+]
 IntoDirectory = Annotated[
-    Path | None,
-    typer.Option("--dir", metavar="DIR", help="the sweep's directory [default: runs/<name>]"),
+    str | None,
+    typer.Option("--dir", metavar="DIR", help="the sweep's directory [default: <storage>/<name>]"),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE", help="a folder, or a URI such as s3://bucket/sweeps [default: the file's]"
+    ),
 ]
 Cpus = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="use N processors of this machine")
@@ -102,6 +111,7 @@ def run(
     file: File,
     overrides: Overrides = None,
     directory: IntoDirectory = None,
+    storage: Storage = None,
     address: Annotated[
         str | None,
         typer.Option(metavar="ADDR", help="a Ray cluster, HOST:PORT or auto [default: none]"),
@@ -114,7 +124,7 @@ def run(
     """Bring a directory to the state in FILE: run what is missing, keep what is there."""
     _check_choice(retry, fresh)
     sweep = Sweep.from_yaml(file, overrides or ())
-    folder = directory or Path("runs") / sweep.file.name
+    folder = sweep.place(directory, storage)
     announced: list[Outlook] = []
 
     def announce(outlook: Outlook) -> None:
@@ -139,7 +149,8 @@ def run(
         status = stop.exit_status if isinstance(stop, Stopped) else Interrupted.exit_status
         raise Interrupted(_interrupted(folder), status) from None
     if not announced:
-        out.print(f"{sweep.file.name}  nothing to do: {_nothing_to_do(results, folder)}")
+        why = _nothing_to_do(results, folder)
+        out.print(f"{sweep.file.name}  nothing to do: {why}", soft_wrap=True)
     _print_results(results, folder)
     left = len(announced[0].plan.leave) if announced else 0
     return 0 if results.count(Status.FINISHED, Status.STOPPED) + left == len(results) else 1
@@ -151,6 +162,7 @@ def plan(
     file: File,
     overrides: Overrides = None,
     directory: IntoDirectory = None,
+    storage: Storage = None,
     cpus: Cpus = None,
     gpus: Gpus = None,
     retry: Retry = None,
@@ -159,7 +171,7 @@ def plan(
     """Show what `sweeps run` would do on this machine; run nothing, write nothing."""
     _check_choice(retry, fresh)
     outlook = Sweep.from_yaml(file, overrides or ()).plan(
-        directory, cpus=cpus, gpus=gpus, retry=retry or (), fresh=fresh
+        directory, storage=storage, cpus=cpus, gpus=gpus, retry=retry or (), fresh=fresh
     )
     tables.print_table(out, tables.plan_table(outlook.plan, outlook.arrays))
     out.print(f"\n{outlook.plan}, in {outlook.directory}", soft_wrap=True)
@@ -172,9 +184,10 @@ def plan(
 @exits
 def status(directory: Directory, everything: All = False) -> int:
     """Show where each trial of a sweep stands, also while it runs."""
-    results = read_results(directory, everything=everything)
+    ledger = open_ledger(directory)
+    results = results_of(ledger, everything=everything)
     tables.print_table(out, tables.status_table(results))
-    running = "running now" if Ledger(directory).is_held() else "not running"
+    running = "running now" if ledger.is_held() else "not running"
     out.print(f"\n{tables.summary(results)}; {running}", soft_wrap=True)
     return 0
 
@@ -242,12 +255,8 @@ def board(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")] = 6006,
 ) -> int:
     """Open TensorBoard on a sweep, for this machine only (127.0.0.1)."""
-    ledger = Ledger(directory)
-    ledger.overview()
-    _check_port(port)
-    command = [sys.executable, "-m", "tensorboard.main", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--logdir", str(ledger.trials_dir)]
-    os.execv(command[0], command)  # from here on this process is TensorBoard  # noqa: S606
+    with stops_as_interrupts():
+        return show_board(directory, port)
 
 
 @app.callback(invoke_without_command=True)
@@ -261,31 +270,19 @@ def options(
         raise typer.Exit(0)
 
 
-def _print_results(results: Results, folder: Path) -> None:
+def _print_results(results: Results, folder: str) -> None:
     out.print()
     tables.print_table(out, tables.results_table(results, results.sorted()))
     out.print(f"\n{tables.summary(results)}", soft_wrap=True)
     if best := tables.best_line(results):
         out.print(best, soft_wrap=True)
     if results.best and results.best.checkpoint:
-        out.print(f"its checkpoint: {folder / results.best.checkpoint}", soft_wrap=True)
+        out.print(f"its checkpoint: {join(folder, results.best.checkpoint)}", soft_wrap=True)
     for row in results:
         if row.status == Status.FAILED:
-            out.print(f"why {row.id} failed: {folder / row.path / 'errors.log'}", soft_wrap=True)
+            log = join(folder, row.path, "errors.log")
+            out.print(f"why {row.id} failed: {log}", soft_wrap=True)
     out.print(f"see it with: sweeps board {folder}", soft_wrap=True)
-
-
-def _check_port(port: int) -> None:
-    """TensorBoard says that a port is busy twice, and then exits with 255."""
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise SweepsError(
-                f"port {port} cannot be used ({error.strerror}); choose another with --port, or"
-                " --port 0 for a free one"
-            ) from None
 
 
 def _check_choice(retry: list[str] | None, fresh: bool) -> None:
@@ -293,13 +290,13 @@ def _check_choice(retry: list[str] | None, fresh: bool) -> None:
         raise SweepsError("--retry runs only what failed, --fresh runs all: give one of them")
 
 
-def _nothing_to_do(results: Results, folder: Path) -> str:
+def _nothing_to_do(results: Results, folder: str) -> str:
     if results.count(Status.FINISHED, Status.STOPPED) == len(results):
         return f"all trials in {folder} have finished"
     return f"no trial in {folder} has failed"
 
 
-def _interrupted(folder: Path) -> str:
+def _interrupted(folder: str) -> str:
     try:
         where = tables.summary(read_results(folder))
     except DirectoryError:

@@ -189,9 +189,10 @@ def environment(settings: Mapping[str, str]) -> Iterator[None]:
 def credentials_hidden() -> Iterator[None]:
     """Keep AWS credentials from Ray Tune while it runs.
 
-    It would copy them from here into each worker's runtime environment, which stands in clear in a
-    log that every user of the machine can read. The workers of a local Ray have them all the same,
-    from the process that started them.
+    It would copy them from ``os.environ`` into each worker's runtime environment, which stands in
+    clear in a log that every user of the machine can read. They stay in the environment proper,
+    where storage finds them; the workers of a local Ray have them from the process that started
+    them.
     """
     names = (
         "AWS_ACCESS_KEY_ID",
@@ -200,6 +201,8 @@ def credentials_hidden() -> Iterator[None]:
         "AWS_SESSION_TOKEN",
     )
     hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
+    for name, value in hidden.items():
+        os.putenv(name, value)
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 SweepsError                 its message is ready to be shown; the command exits with `exit_status`
 ├── InvalidSweep            the sweep file, an override or a configuration breaks a rule (2)
 ├── DirectoryError          the directory is not this sweep's, is in use, or cannot be used (2)
+│   └── StorageError        it is on storage that cannot be reached, or refuses (2)
 ├── ClusterError            Ray cannot be reached or cannot give what a trial asks for (2)
 ├── MetricMissing           the trainable does not report the sweep's metric (2)
 ├── CannotGoOn              the sweep was ended because nothing more could come of it (1)
@@ -41,6 +42,10 @@ class InvalidSweep(SweepsError):
 
 class DirectoryError(SweepsError):
     """The sweep's directory cannot be used."""
+
+
+class StorageError(DirectoryError):
+    """Storage that is not of this machine cannot be reached, or refuses."""
 
 
 class ClusterError(SweepsError):

@@ -22,7 +22,8 @@ from tensorboard.plugins.hparams import summary_v2 as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from sweeps.history import Report, land
+from sweeps.history import Report
+from sweeps.landing import land
 
 FAILED_SUFFIX = ".failed"
 _SESSION_TAGS = {metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG}

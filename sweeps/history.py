@@ -8,13 +8,13 @@ import errno
 import json
 import math
 import os
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sweeps.errors import DirectoryError
+from sweeps.landing import land
 from sweeps.shapes import ReportEntry
 
 
@@ -80,22 +80,6 @@ def append_report(folder: Path, report: Report) -> None:
 def rewrite_history(folder: Path, history: Iterable[Report]) -> None:
     """Replace a trial's history, to go on from an earlier report."""
     land(folder / "history.jsonl", b"".join(map(_report_line, history)))
-
-
-def land(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)  # if it is a link, it is not written through
-    part.write_bytes(content)
-    os.replace(part, path)  # noqa: PTH105
-
-
-def remove(path: Path) -> None:
-    """Delete a file or folder, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _report_line(report: Report) -> bytes:

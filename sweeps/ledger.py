@@ -15,7 +15,6 @@ the trial itself wrote. Reading needs neither Ray nor torch, and may be done at 
 """
 
 import itertools
-import json
 import os
 import shutil
 import socket
@@ -30,7 +29,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sweeps.errors import DirectoryError, nearest
-from sweeps.history import Report, land, read_history
+from sweeps.history import Report, read_history
+from sweeps.landing import DamagedRecord, land_json, read_json
 from sweeps.shapes import RecordEntry, SweepEntry
 from sweeps.space import Trial
 from sweeps.tree import check_tree
@@ -38,16 +38,6 @@ from sweeps.tree import check_tree
 FORMAT = 1
 DAMAGED = "its record was damaged and is made anew"
 _OWN_NAMES = {".lock", "holder.json", "trials", "earlier"}
-
-
-class DamagedRecord(DirectoryError):
-    """A record holds something else than was written."""
-
-    def __init__(self, path: Path, why: str) -> None:
-        self.what = f"{path} is damaged ({why})"
-        super().__init__(
-            f"{self.what}; run the sweep again: it is written anew, and what has finished is kept"
-        )
 
 
 class Status(StrEnum):
@@ -114,10 +104,16 @@ class Overview:
 
 
 class Ledger:
-    """Reads and writes the records in one directory."""
+    """Reads and writes the records in one directory.
+
+    Attributes:
+        directory: the folder of this machine that is read and written.
+        where: what people call it; a URI, if the folder is a copy of what is on other storage.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.where = str(directory)
         self.trials_dir = directory / "trials"
         self._sweep_file = directory / "sweep.json"
         self._lock = FileLock(directory / ".lock")
@@ -132,10 +128,21 @@ class Ledger:
             folders = (self.directory.parent, Path("runs"))
             sweeps = {str(file.parent) for f in folders for file in f.glob("*/sweep.json")}
             raise DirectoryError(
-                f"{self.directory} holds no sweep: there is no {self._sweep_file}"
-                + (nearest(str(self.directory), sweeps) or "; give a directory of `sweeps run`")
+                f"{self.where} holds no sweep: there is no {self.where}/sweep.json"
+                + (nearest(self.where, sweeps) or "; give a directory of `sweeps run`")
             )
         return found
+
+    @property
+    def for_workers(self) -> str:
+        """What the processes that train call it."""
+        return str(self.directory.absolute())
+
+    def fetch(self, path: str = "") -> None:
+        """Before what others may have written is read: it is here already."""
+
+    def store(self, path: str = "") -> None:
+        """After it was written by other means than this object's: it is where it belongs."""
 
     def formed(self) -> Mapping[str, Any]:
         """Which trials trained together when the sweep was last run; nothing if it never was."""
@@ -159,7 +166,7 @@ class Ledger:
             ) from None
         if found is not None and found.name != name:
             raise DirectoryError(
-                f"{self.directory} belongs to the sweep {found.name!r}, not {name!r};"
+                f"{self.where} belongs to the sweep {found.name!r}, not {name!r};"
                 " choose another directory with --dir"
             )
         above = self.directory.absolute().parents
@@ -169,13 +176,12 @@ class Ledger:
             names = {path.name for path in there.iterdir()} if there is self.directory else set()
         except OSError as error:
             raise DirectoryError(
-                f"{self.directory} cannot be written ({there.absolute()}: {error.strerror});"
+                f"{self.where} cannot be written ({there.absolute()}: {error.strerror});"
                 " choose another directory with --dir"
             ) from None
         if found is None and names - _OWN_NAMES:
             raise DirectoryError(
-                f"{self.directory} is not empty and holds no sweep;"
-                " choose another directory with --dir"
+                f"{self.where} is not empty and holds no sweep; choose another directory with --dir"
             )
 
     @contextmanager
@@ -197,7 +203,7 @@ class Ledger:
             raise DirectoryError(f"{self.directory} cannot be written: {error.strerror}") from None
         try:
             holder = {"pid": os.getpid(), "host": socket.gethostname()}
-            _land(self.directory / "holder.json", holder)
+            land_json(self.directory / "holder.json", holder)
             yield
         finally:
             (self.directory / "holder.json").unlink(missing_ok=True)
@@ -220,7 +226,7 @@ class Ledger:
     def write_overview(self, overview: Overview) -> None:
         trials = [{"id": t.id, "config": t.config, "name": t.name} for t in overview.trials]
         data = {"format": FORMAT, **asdict(replace(overview, trials=())), "trials": trials}
-        _land(self._sweep_file, data)
+        land_json(self._sweep_file, data)
 
     # its trials
 
@@ -237,7 +243,7 @@ class Ledger:
         path = folder.relative_to(self.directory).as_posix()
         blank = Record(trial.id, trial.config, path, history=read_history(folder))
         try:
-            data = _read_json(folder / "trial.json")
+            data = read_json(folder / "trial.json")
             if data is None:
                 return blank
             RecordEntry.model_validate(data)
@@ -285,7 +291,7 @@ class Ledger:
             "data": record.data,
             "arrays": list(record.arrays),
         }
-        _land(folder / "trial.json", data)
+        land_json(folder / "trial.json", data)
 
     def set_aside(self) -> Path | None:
         """Move all trials, with what the sweep was, to ``earlier/<n>``; where that is.
@@ -308,13 +314,13 @@ class Ledger:
         return target
 
     def _read_sweep(self) -> Overview | None:
-        data = _read_json(self._sweep_file)
+        data = read_json(self._sweep_file)
         if data is None:
             return None
         found = data.get("format")
         if type(found) is int and found != FORMAT:
             raise DirectoryError(
-                f"{self._sweep_file} must have format {FORMAT}, got {found};"
+                f"{self.where}/sweep.json must have format {FORMAT}, got {found};"
                 " use the version of Sweepboard that wrote it"
             )
         try:
@@ -324,10 +330,10 @@ class Ledger:
             budget, formed = data.get("budget"), data.get("formed", {})
             return Overview(name, metric, mode, sweep, trials, budget, formed)
         except ValueError:
-            raise DamagedRecord(self._sweep_file, "not the record of a sweep") from None
+            raise DamagedRecord(f"{self.where}/sweep.json", "not the record of a sweep") from None
 
     def _holder(self) -> str:
-        holder = _read_json(self.directory / "holder.json")
+        holder = read_json(self.directory / "holder.json")
         return f"process {holder['pid']} on {holder['host']}" if holder else "starting or ending"
 
 
@@ -338,28 +344,10 @@ def id_of(path: str) -> str:
 
 def config_of(folder: Path) -> dict[str, Any]:
     """The configuration in a trial's ``trial.json``."""
-    data = _read_json(folder / "trial.json") or {}
+    data = read_json(folder / "trial.json") or {}
     return dict(data.get("config", {}))
 
 
 def status_of(folder: Path) -> Status:
     """The status in a trial's ``trial.json``."""
-    return Status((_read_json(folder / "trial.json") or {}).get("status", Status.PENDING))
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise DirectoryError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise DamagedRecord(path, f"not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise DamagedRecord(path, "not a JSON object")
-    return data
-
-
-def _land(path: Path, data: Any) -> None:
-    land(path, json.dumps(data, indent=1).encode() + b"\n")
+    return Status((read_json(folder / "trial.json") or {}).get("status", Status.PENDING))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.cluster import Share
-from sweeps.history import land
+from sweeps.landing import land
 from sweeps.plan import Plan
 from sweeps.shapes import ManifestEntry
 

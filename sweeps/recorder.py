@@ -82,6 +82,7 @@ class Recorder:
         )
         append_report(folder, report)
         self._log(numbers, step)
+        self._member.store()
         self._next_step, self._last = step + 1, now
         told = {"step": step, "metrics": numbers, "seconds": report.seconds}
         return {"trial": self._member.id, "where": self._where, **told}

@@ -5,14 +5,20 @@ import os
 import re
 import secrets
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from sweeps.cluster import RAY_SETTINGS, Node, environment, nodes_of_ray, quiet
-from sweeps.errors import ClusterError
+from sweeps.errors import ClusterError, StorageError
+from sweeps.storage import Mirror, is_remote
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 ANSWER_WITHIN = 10.0
 """Seconds for a server to answer at all."""
@@ -47,27 +53,42 @@ def remote_ray(address: str) -> Iterator[list[Node]]:
             ray.shutdown()
 
 
-def check_shared(directory: Path) -> None:
+def check_shared(directory: str) -> None:
     """Make sure that every node that can run trials sees a sweep's directory, and may write there.
+
+    Args:
+        directory: an absolute path, or a URI.
 
     Raises:
         ClusterError: one does not; each node would keep records of its own, and lose them.
     """
-    probe = directory.absolute() / f".probe-{secrets.token_hex(8)}"
+    if is_remote(directory):
+        blind = {name: why for name, why in ask_every_node(_reaches, directory).items() if why}
+        if blind:
+            listed = "; ".join(f"{name}: {why}" for name, why in blind.items())
+            raise ClusterError(
+                f"{directory} cannot be used by all nodes ({listed}); give them credentials of"
+                " their own: an instance role, or files and variables on each node"
+            )
+        return
+    probe = Path(directory) / f".probe-{secrets.token_hex(8)}"
     try:
         probe.write_text("")
-        blind = {name: why for name, why in _ask_every_node(_sees, str(probe)).items() if why}
+        blind = {name: why for name, why in ask_every_node(_sees, str(probe)).items() if why}
     finally:
         probe.unlink(missing_ok=True)
     if blind:
         listed = "; ".join(f"{name}: {why}" for name, why in blind.items())
         raise ClusterError(
-            f"{directory.absolute()} is not shared by all nodes ({listed}); name a directory with"
-            " --dir on storage that all of them mount"
+            f"{directory} is not shared by all nodes ({listed}): each would keep its own records;"
+            " name a folder that all of them mount, or a URI such as s3://bucket/sweeps, with"
+            " --storage or --dir"
         )
 
 
-def _ask_every_node(ask: Callable[[str], str | None], argument: str) -> dict[str, str | None]:
+def ask_every_node(
+    ask: Callable[[A], T], argument: A, *, patience: float = LOST_WITHIN
+) -> dict[str, T]:
     """Call a function on each node that can run trials; the answers by the node's name.
 
     A node that has died is in Ray's list for some seconds more: it is asked again until it answers,
@@ -76,10 +97,10 @@ def _ask_every_node(ask: Callable[[str], str | None], argument: str) -> dict[str
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    answers: dict[str, str | None] = {}
+    answers: dict[str, T] = {}
     names: dict[str, str] = {}
     task = ray.remote(num_cpus=0, max_retries=0)(ask)
-    deadline = time.monotonic() + LOST_WITHIN
+    deadline = time.monotonic() + patience
     while True:
         alive = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) > 0]
         names |= {n["NodeID"]: f"{n['NodeManagerHostname']} ({n['NodeID'][:8]})" for n in alive}
@@ -93,7 +114,7 @@ def _ask_every_node(ask: Callable[[str], str | None], argument: str) -> dict[str
         }
         for key, answer in asked.items():
             try:
-                answers[key] = ray.get(answer, timeout=LOST_WITHIN)
+                answers[key] = ray.get(answer, timeout=patience)
             except ray.exceptions.RayError as error:
                 if time.monotonic() > deadline:
                     reason = str(error).strip().splitlines()[0]
@@ -110,6 +131,16 @@ def _sees(probe: str) -> str | None:
             os.unlink(beside)  # noqa: PTH108
     except OSError as error:
         return error.strerror or str(error)
+    return None
+
+
+def _reaches(uri: str) -> str | None:
+    """Run on a node: why it cannot write to this storage, if it cannot."""
+    with tempfile.TemporaryDirectory(prefix="sweepboard-") as local:
+        try:
+            Mirror(uri, Path(local)).check_writable()
+        except StorageError as error:
+            return str(error)
     return None
 
 

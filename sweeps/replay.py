@@ -17,7 +17,8 @@ from typing import Any
 from sweeps import manifest
 from sweeps.errors import DirectoryError, SweepsError
 from sweeps.history import Report
-from sweeps.ledger import Ledger, Record
+from sweeps.ledger import Record
+from sweeps.mirrored import open_ledger
 from sweeps.plan import Versions
 from sweeps.resolve import Resolved, import_from, resolve
 
@@ -65,7 +66,9 @@ class _Enough(Exception):
 
 
 def replay(
-    directory: Path, trial_id: str, progress: Callable[[int, bool], None] = lambda epoch, same: None
+    directory: str | os.PathLike[str],
+    trial_id: str,
+    progress: Callable[[int, bool], None] = lambda epoch, same: None,
 ) -> Replay:
     """Run a trial of a sweep again.
 
@@ -75,7 +78,7 @@ def replay(
     Raises:
         SweepsError: there is no such trial, or it cannot be run here; says why.
     """
-    ledger = Ledger(directory)
+    ledger = open_ledger(directory)
     overview = ledger.overview()
     trials = [*overview.trials, *ledger.unlisted(overview.trials)]
     records = ledger.records(trials)
@@ -101,7 +104,7 @@ def replay(
         )
     configs = {key: dict(records[key].recorded or {}) for key in ids}
     resolved.prepare(configs.values())
-    runs = manifest.read_runs(directory)
+    runs = manifest.read_runs(ledger.directory)
     _limit_threads(runs[-1]["share"]["cpu"] if runs else 1)
     comparison = _Comparison(record.history, progress)
     _train(resolved, configs, trial_id, comparison)

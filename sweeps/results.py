@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.checkpoints import best_checkpoint
 from sweeps.errors import SweepsError, did_you_mean
 from sweeps.ledger import Ledger, Overview, Record, Status
+from sweeps.mirrored import open_ledger
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,20 +175,25 @@ def swept(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if len({repr(c.get(name)) for c in configs}) > 1]
 
 
-def read_results(directory: Path, *, everything: bool = False) -> Results:
+def read_results(directory: str | os.PathLike[str], *, everything: bool = False) -> Results:
     """The results of the sweep in a directory, also while it runs.
 
     Args:
+        directory: a path, or the URI of a folder on other storage.
         everything: also of trials that the sweep no longer asks for.
 
     Raises:
         DirectoryError: there is no sweep, or its records cannot be read.
     """
-    ledger = Ledger(directory)
+    return results_of(open_ledger(directory), everything=everything)
+
+
+def results_of(ledger: Ledger, *, everything: bool = False) -> Results:
+    """The results that a ledger holds now."""
     overview = ledger.overview()
     trials = [*overview.trials, *(ledger.unlisted(overview.trials) if everything else ())]
     records = ledger.records(trials)
-    return Results([to_row(records[t.id], overview, directory) for t in trials], overview)
+    return Results([to_row(records[t.id], overview, ledger.directory) for t in trials], overview)
 
 
 def _finite(value: Any) -> Any:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from sweeps import cluster, manifest, remote
@@ -13,11 +12,13 @@ from sweeps.cluster import Node, Share
 from sweeps.display import Progress
 from sweeps.errors import InvalidSweep, SweepsError
 from sweeps.ledger import Ledger, Overview
+from sweeps.mirrored import open_ledger
 from sweeps.plan import Plan, Versions, decide, stale
 from sweeps.resolve import Resolved, find_problems, import_from, resolve
-from sweeps.results import Results, read_results
+from sweeps.results import Results, results_of
 from sweeps.signals import stops_as_interrupts
 from sweeps.space import Trial
+from sweeps.storage import as_place, join
 from sweeps.sweepfile import examine, read
 
 
@@ -33,7 +34,7 @@ class Outlook:
     share: Share
     arrays: Sequence[Array]
     why_alone: str | None
-    directory: Path
+    directory: str
     notes: Sequence[str] = ()
 
 
@@ -103,13 +104,14 @@ class Sweep:
         self,
         directory: str | os.PathLike[str] | None = None,
         *,
+        storage: str | None = None,
         cpus: int | None = None,
         gpus: int | None = None,
         retry: Sequence[str] = (),
         fresh: bool = False,
     ) -> Outlook:
         """What :meth:`run` would do on this machine; writes nothing and starts nothing."""
-        ledger = self._ledger(directory)
+        ledger = self._ledger(directory, storage)
         share = cluster.decide_share(self.file.resources, [cluster.this_machine(cpus, gpus)])
         plan = Plan(new=tuple(self.trials)) if fresh else self._decide(ledger, retry)
         return self._look_ahead(plan, share, ledger)
@@ -118,6 +120,7 @@ class Sweep:
         self,
         directory: str | os.PathLike[str] | None = None,
         *,
+        storage: str | None = None,
         address: str | None = None,
         cpus: int | None = None,
         gpus: int | None = None,
@@ -129,7 +132,8 @@ class Sweep:
         """Bring a directory to the state that the sweep describes, and read the results.
 
         Args:
-            directory: where the records are; ``runs/<name>`` if not given.
+            directory: where the records are, a path or a URI; ``<storage>/<name>`` if not given.
+            storage: in place of the file's.
             address: of a running Ray cluster, ``HOST:PORT`` or ``auto``; without it, this machine.
             cpus: how many processors of this machine to use; all, if not given.
             gpus: how many GPUs of this machine to use; all, if not given.
@@ -143,25 +147,27 @@ class Sweep:
             KeyboardInterrupt: Ctrl-C, or as :class:`sweeps.Stopped` another signal that ends
                 programs; the same call goes on from there.
         """
-        ledger = self._ledger(directory)
+        ledger = self._ledger(directory, storage)
         plan = Plan(new=tuple(self.trials)) if fresh else self._decide(ledger, retry)
         if not plan.todo:
             with ledger.held():  # only which trials are listed may have changed
                 self._describe(ledger)
-            return read_results(ledger.directory)
+            return results_of(ledger)
         with self._ray(address, cpus, gpus, plan) as nodes, stops_as_interrupts():
             share = cluster.decide_share(self.file.resources, nodes)
             with ledger.held():
                 if address is not None:
-                    remote.check_shared(ledger.directory)
+                    remote.check_shared(ledger.for_workers)
                 if fresh:
                     ledger.set_aside()
                 outlook = self._look_ahead(self._decide(ledger, retry), share, ledger)
                 announce(outlook)
                 self._describe(ledger, outlook)
                 manifest.add_run(ledger.directory, self._definition, share, outlook.plan)
+                ledger.store("manifest.json")
                 self._run(outlook, ledger, progress or Progress(), on_cluster=address is not None)
-        return read_results(ledger.directory)
+        ledger.fetch()
+        return results_of(ledger)
 
     def _ray(
         self, address: str | None, cpus: int | None, gpus: int | None, plan: Plan
@@ -182,7 +188,7 @@ class Sweep:
         if not why_alone and arrays and all(len(array) == 1 for array in arrays):
             why_alone = "no two of them have the same shapes and a place to share"
         notes = stale(plan, ledger.records(plan.keep + plan.resume), self._versions())
-        return Outlook(plan, share, arrays, why_alone, ledger.directory, notes)
+        return Outlook(plan, share, arrays, why_alone, ledger.where, notes)
 
     def _form(self, plan: Plan, share: Share, ledger: Ledger) -> list[Array]:
         """Arrays as they were before, where they go on; new ones for the rest.
@@ -227,8 +233,16 @@ class Sweep:
     def _versions(self) -> dict[str, Versions]:
         return self._resolved.versions(self.trials)
 
-    def _ledger(self, directory: str | os.PathLike[str] | None) -> Ledger:
-        ledger = Ledger(Path(directory) if directory else Path("runs") / self.file.name)
+    def place(
+        self, directory: str | os.PathLike[str] | None = None, storage: str | None = None
+    ) -> str:
+        """The path or URI of its directory: the one given, or ``<storage>/<name>``."""
+        return os.fspath(directory or join(as_place(storage or self.file.storage), self.file.name))
+
+    def _ledger(
+        self, directory: str | os.PathLike[str] | None, storage: str | None = None
+    ) -> Ledger:
+        ledger = open_ledger(self.place(directory, storage))
         ledger.check_usable(self.file.name)
         return ledger
 

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from sweeps import yaml12
-from sweeps.errors import InvalidSweep, SweepsError, nearest, shown
+from sweeps.errors import InvalidSweep, StorageError, SweepsError, nearest, shown
 from sweeps.problems import describe, model_keys
 from sweeps.space import (
     MAX_TRIALS,
@@ -32,6 +32,7 @@ from sweeps.space import (
     expand,
     parse_parameter,
 )
+from sweeps.storage import as_place
 
 Fuse = Literal["auto", "off"] | int
 SMALLEST_SHARE = 0.0001  # of a processor or GPU, that Ray can give
@@ -71,6 +72,17 @@ def _check_fuse(fuse: Any) -> Any:
     raise ValueError(f"must be auto, off, or the most trials in one array; got {shown(fuse)}")
 
 
+def _check_storage(storage: str) -> str:
+    if not storage or "\0" in storage:
+        raise ValueError(
+            f"must be a folder or a URI, such as s3://bucket/sweeps; got {shown(storage)}"
+        )
+    try:
+        return as_place(storage)
+    except StorageError as error:
+        raise ValueError(str(error).removeprefix("storage: ")) from None
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -97,6 +109,7 @@ class SweepFile(_Model):
     trial_timeout: float | None = Field(default=None, gt=0)
     epoch_timeout: float | None = Field(default=None, gt=0)
     keep_best: int = Field(default=1, ge=0)
+    storage: Annotated[str, AfterValidator(_check_storage)] = "runs"
     fuse: Annotated[Fuse, PlainValidator(_check_fuse)] = "auto"
 
     @field_validator("samples")

@@ -28,6 +28,8 @@ from sweeps.history import rewrite_history
 from sweeps.ledger import Status, config_of, id_of, status_of
 from sweeps.recorder import NO_ROOM, Diverged, Recorder, divergence, no_room
 from sweeps.resolve import Resolved, import_from, resolve
+from sweeps.storage import is_remote
+from sweeps.working_copy import WorkingCopy
 
 SEPARATOR = "\n"
 """Between the folders of an array's trials, in the one text that names the array to Ray Tune."""
@@ -44,7 +46,7 @@ class Job:
     reads from its record. Time-outs are in seconds.
     """
 
-    directory: str
+    directory: str  # a path, or the URI of other storage
     train: str
     metric: str
     mode: str
@@ -85,9 +87,20 @@ class Member:
 
     def __init__(self, job: Job, path: str) -> None:
         self.id = id_of(path)
-        self.folder = Path(job.directory) / path
-        self.config = config_of(self.folder)
         self.job = job
+        self._copy = WorkingCopy(job.directory, path) if is_remote(job.directory) else None
+        self.folder = self._copy.folder if self._copy else Path(job.directory) / path
+        self.config = config_of(self.folder)
+
+    def store(self) -> None:
+        """After a report: write it to the sweep's directory, if that is elsewhere."""
+        if self._copy:
+            self._copy.store()
+
+    def close(self) -> None:
+        """After the attempt, however it ended."""
+        if self._copy:
+            self._copy.close()
 
     def is_running(self) -> bool:
         """Whether the driver wants it run; in an array started again, some may have ended."""
@@ -139,6 +152,7 @@ def run_trials(job: Job, members: Sequence[Member]) -> None:
     with ExitStack() as stack:
         try:
             for member in members:
+                stack.callback(member.close)
                 stack.enter_context(member.alone_in_it())
             output = stack.enter_context(Output([member.folder for member in members]))
             stack.enter_context(redirect_stdout(output))

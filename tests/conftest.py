@@ -93,13 +93,15 @@ class Board:
 
 
 @pytest.fixture
-def open_board() -> Iterator[Callable[[Path], Board]]:
+def open_board() -> Iterator[Callable[..., Board]]:
     """Start `sweeps board` on a sweep's directory; it ends with the test."""
     started: list[subprocess.Popen[str]] = []
 
-    def open_(directory: Path) -> Board:
+    def open_(directory: Path | str, **env: str) -> Board:
         command = [sys.executable, "-m", "sweeps", "board", str(directory), "--port", "0"]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **env}
+        )
         started.append(process)
         assert process.stderr is not None
         for line in process.stderr:

@@ -177,6 +177,11 @@ def watched(folder: Path) -> Iterator[Sweep]:
     """A sweep of which nothing is left running, however its test ends."""
     sweep = Sweep(folder)
     yield sweep
+    end(sweep)
+
+
+def end(sweep: Sweep) -> None:
+    """End all that was started for a sweep."""
     for pid in sweep.processes():
         try:
             os.kill(pid, 9)

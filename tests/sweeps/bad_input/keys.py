@@ -25,7 +25,7 @@ CASES = [
         "resources.gpu: must be auto or a number",
         "max_failures: must be at least 0, got -1",
         "repeat: unknown key; valid are ",
-        "max_failures, metric, mode, name, parameters, resources, samples, seeds, train",
+        "max_failures, metric, mode, name, parameters, resources, samples, seeds, storage, train",
         file=sweep(
             name="a/b",
             train="x",
