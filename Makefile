@@ -5,6 +5,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+PURELIB := python -c "import sysconfig; print(sysconfig.get_path('purelib'))"
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
@@ -52,6 +53,11 @@ $(VENV)/ready-to-bench: $(VENV)/ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
+# A head that takes jobs needs ray[default], which opens pages to the network and slows every other
+# Ray down: it is laid over what the tests have, and used for such heads alone.
 $(VENV)/ready-to-test: $(VENV)/ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(BIN)/python -m venv $(VENV)/head
+	@echo "import site; site.addsitedir('$$($(BIN)/$(PURELIB))')" > $$($(VENV)/head/bin/$(PURELIB))/base.pth
+	@$(VENV)/head/bin/python -m pip install --quiet --disable-pip-version-check 'ray[default]'
 	@touch $@
