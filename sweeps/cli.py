@@ -22,8 +22,11 @@ from sweeps.board import show_board
 from sweeps.cluster import RAY_SETTINGS, environment
 from sweeps.display import progress_for
 from sweeps.errors import DirectoryError, Interrupted, SweepsError
+from sweeps.jobs import Jobs
 from sweeps.ledger import Status
 from sweeps.mirrored import open_ledger
+from sweeps.package import Package, megabytes
+from sweeps.remote import auth_mode
 from sweeps.replay import replay
 from sweeps.results import Results, read_results, results_of
 from sweeps.signals import Stopped, stops_as_interrupts
@@ -182,6 +185,49 @@ def plan(
 
 @app.command()
 @exits
+def submit(
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="as for `sweeps run`")] = None,
+    overrides: Overrides = None,
+    address: Annotated[
+        str, typer.Option(metavar="URL", help="of the cluster's dashboard")
+    ] = "http://127.0.0.1:8265",
+    directory: IntoDirectory = None,
+    storage: Storage = None,
+    retry: Retry = None,
+    fresh: Fresh = False,
+    follow: Annotated[
+        str | None, typer.Option("--follow", metavar="JOB", help="show what a job prints")
+    ] = None,
+    stop: Annotated[str | None, typer.Option("--stop", metavar="JOB", help="end a job")] = None,
+) -> int:
+    """Run FILE as a job on a Ray cluster; Ctrl-C leaves it running."""
+    _check_choice(retry, fresh)
+    if (file is not None) + (follow is not None) + (stop is not None) != 1:
+        raise SweepsError("give one of FILE, --follow JOB and --stop JOB")
+    if stop:
+        ended = Jobs(address).stop(stop)
+        out.print(f"{stop} {ended}; submit the same sweep again to go on", soft_wrap=True)
+        return 0
+    if follow:
+        return _follow(Jobs(address), follow)
+    sweep = Sweep.from_yaml(str(file), overrides or ())
+    place = sweep.place(directory, storage)
+    options = [option for trial in retry or () for option in ("--retry", trial)]
+    jobs = Jobs(address)
+    job = jobs.submit(
+        sweep.file.name,
+        sweep.definition,
+        place,
+        source=Path.cwd(),
+        options=[*options, *(["--fresh"] if fresh else [])],
+        tell=_tell_of_package,
+    )
+    out.print(f"job {job}, into {place}", soft_wrap=True)
+    return _follow(jobs, job)
+
+
+@app.command()
+@exits
 def status(directory: Directory, everything: All = False) -> int:
     """Show where each trial of a sweep stands, also while it runs."""
     ledger = open_ledger(directory)
@@ -270,6 +316,20 @@ def options(
         raise typer.Exit(0)
 
 
+def _tell_of_package(package: Package) -> None:
+    out.print(f"ships {package} of {Path.cwd()}", soft_wrap=True)
+    for name, size in package.left_out:
+        out.print(f"left out, as too large: {name} ({megabytes(size)})", soft_wrap=True)
+
+
+def _follow(jobs: Jobs, job: str) -> int:
+    """Show what a job prints until it ends, or Ctrl-C; its exit status."""
+    try:
+        return jobs.follow(job, lambda line: out.print(line, soft_wrap=True))
+    except KeyboardInterrupt:
+        raise Interrupted(f"left; {jobs.afterwards(job)}") from None
+
+
 def _print_results(results: Results, folder: str) -> None:
     out.print()
     tables.print_table(out, tables.results_table(results, results.sorted()))
@@ -306,5 +366,5 @@ def _interrupted(folder: str) -> str:
 
 def main() -> None:
     """The entry point of the command."""
-    with environment(RAY_SETTINGS):  # some are read when ray is imported, by whomever
+    with environment(RAY_SETTINGS | auth_mode()):  # some are read when ray is imported, by whomever
         app()

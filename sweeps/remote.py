@@ -38,7 +38,7 @@ def remote_ray(address: str) -> Iterator[list[Node]]:
         ClusterError: nothing answers at the address, or it is no Ray that we can talk to.
     """
     _check_answers(address)
-    with environment(RAY_SETTINGS):
+    with environment(RAY_SETTINGS | auth_mode()):
         import ray
 
         quiet()
@@ -144,6 +144,16 @@ def _reaches(uri: str) -> str | None:
     return None
 
 
+@contextmanager
+def without(*names: str) -> Iterator[None]:
+    """Do without these environment variables for a while."""
+    hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
 def check_auth_mode() -> None:
     """Refuse what Ray would take for no authentication at all, without a word."""
     mode = os.environ.get("RAY_AUTH_MODE")
@@ -175,24 +185,29 @@ def _check_is_ray(address: str) -> None:
     """Ask what listens there for its version of Ray, as Ray's own health check does."""
     import grpc  # comes with TensorBoard
 
-    token = _token()
-    sent = [("authorization", f"Bearer {token}")] if token else []
+    found = token()
+    sent = [("authorization", f"Bearer {found}")] if found else []
     options = [("grpc.enable_http_proxy", 0)]
     with grpc.insecure_channel(address, options=options) as channel:
         ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")
         try:
             answer = ask(b"", timeout=ANSWER_WITHIN, metadata=sent)
         except grpc.RpcError as error:
-            raise ClusterError(_refusal(address, error.code().name, bool(token))) from None
-    found = re.search(rb"\d+\.\d+\.\d+\w*", answer)
-    theirs, ours = found and found[0].decode(), version("ray")
-    if theirs and theirs != ours:
+            raise ClusterError(refusal(address, error.code().name, bool(found))) from None
+    theirs = re.search(rb"\d+\.\d+\.\d+\w*", answer)
+    if theirs:
+        check_version(address, theirs[0].decode(), version("ray"))
+
+
+def check_version(address: str, theirs: str, ours: str) -> None:
+    """Refuse another version of Ray: it would fail later, and less clearly."""
+    if theirs != ours:
         raise ClusterError(
             f"the Ray at {address} is version {theirs}, here it is {ours}; install the same on both"
         )
 
 
-def _refusal(address: str, code: str, token_sent: bool) -> str:
+def refusal(address: str, code: str, token_sent: bool) -> str:
     if code != "UNAUTHENTICATED":
         return (
             f"what listens at {address} is not Ray; --address takes the port of `ray start --head`"
@@ -209,7 +224,12 @@ def _refusal(address: str, code: str, token_sent: bool) -> str:
     )
 
 
-def _token() -> str | None:
+def auth_mode() -> dict[str, str]:
+    """The setting without which Ray's clients leave a token unused; read when ray is imported."""
+    return {"RAY_AUTH_MODE": "token"} if token() else {}
+
+
+def token() -> str | None:
     """The token that Ray would send, from where it looks for one."""
     if token := os.environ.get("RAY_AUTH_TOKEN"):
         return token

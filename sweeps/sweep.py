@@ -66,7 +66,7 @@ class Sweep:
         if file is None:
             raise InvalidSweep(source, problems)
         self.file = file
-        self._definition = dict(definition)
+        self.definition = dict(definition)
         self._import_path = [os.getcwd()]  # noqa: PTH109
         import_from(self._import_path)
         try:
@@ -163,7 +163,7 @@ class Sweep:
                 outlook = self._look_ahead(self._decide(ledger, retry), share, ledger)
                 announce(outlook)
                 self._describe(ledger, outlook)
-                manifest.add_run(ledger.directory, self._definition, share, outlook.plan)
+                manifest.add_run(ledger.directory, self.definition, share, outlook.plan)
                 ledger.store("manifest.json")
                 self._run(outlook, ledger, progress or Progress(), on_cluster=address is not None)
         ledger.fetch()
@@ -264,7 +264,7 @@ class Sweep:
                 file.name,
                 file.metric,
                 file.mode,
-                self._definition,
+                self.definition,
                 tuple(self.trials),
                 self._budget,
                 formed,

@@ -189,7 +189,8 @@ def test_a_directory_that_a_node_does_not_see_is_refused_before_anything_is_run(
     done = sweep.run(*EIGHT, "--address", cluster.address, **cluster.token)
     assert done.returncode == 2
     assert "is not shared by all nodes" in done.stderr
-    assert "No such file or directory); name a directory with --dir on storage" in done.stderr
+    assert "No such file or directory): each would keep its own records;" in done.stderr
+    assert "name a folder that all of them mount, or a URI" in done.stderr
     assert not sweep.trials()
 
 
