@@ -21,8 +21,7 @@ from torch.nn import functional as F
 from trainer import checkpoint
 from trainer.config import Report, TrainConfig
 from trainer.data import Dataset, Split, batches, load_for, to_float
-from trainer.fused import ModuleArray, to_planes
-from trainer.fused_optim import ArrayOptimizer
+from trainer.fused import ArrayOptimizer, ModuleArray
 from trainer.loop import TrainState, autocast, in_full, pick_device, precisely
 from trainer.tensorboard import TensorBoardLogger
 
@@ -190,10 +189,10 @@ class TrainingArray:
     def _train_batch(self, size: int) -> None:
         positions = self._cursor + torch.arange(size, device=self._cursor.device)
         index = self._order.index_select(1, positions)
-        planes = to_float(to_planes(self._data.train.images[index]))
+        arranged = to_float(self._model.arrange(self._data.train.images[index]))
         labels = self._data.train.labels[index]
         with autocast(self._order.device, self._precision):
-            logits = self._model(planes)
+            logits = self._model.outputs(arranged, size)
         losses = self._losses(in_full(logits), labels)
         gradients = torch.autograd.grad(losses.sum(), self._parameters)
         self._optimizer.step(gradients)
@@ -204,9 +203,8 @@ class TrainingArray:
     def _evaluate(self, split: Split) -> None:
         self._model.eval()
         for images, labels in batches(split, 1000, generator=None):
-            planes = to_planes(images.expand(self._size, *images.shape))
             with autocast(self._order.device, self._precision):
-                logits = self._model(planes)
+                logits = self._model(images.expand(self._size, *images.shape))
             shared = labels.expand(self._size, -1)
             self._add(self._losses(in_full(logits), shared), logits, shared)
         self._model.train()

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-from trainer.fused import CannotFuse, ModuleArray
-from trainer.fused_optim import ArrayOptimizer
+from trainer.fused import ArrayOptimizer, CannotFuse, ModuleArray
 from trainer.model import CNN
 
 SIZE = 3
@@ -46,6 +45,25 @@ def sequential() -> nn.Module:
     )
 
 
+def in_lanes() -> nn.Module:
+    """What has a form in lanes: padding, statistics, dropout that does nothing, all orders."""
+    return nn.Sequential(
+        nn.Conv2d(1, 5, 3, padding=(1, 2)),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(5, 4, (2, 3), bias=False),
+        nn.BatchNorm2d(4),
+        nn.Tanh(),
+        nn.Conv2d(4, 3, 3),
+        nn.MaxPool2d((2, 2), stride=2),
+        nn.Dropout(0.0),
+        nn.Flatten(),
+        nn.Linear(24, 12),
+        nn.LayerNorm(12),
+        nn.Linear(12, 10, bias=False),
+    )
+
+
 def perceptron() -> nn.Module:
     return nn.Sequential(nn.Linear(20, 8), nn.SiLU(), nn.LayerNorm(8), nn.Linear(8, 10))
 
@@ -54,6 +72,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "the CNN": (CNN, (1, 28, 28)),
     "a user's module": (Residual, (1, 12, 12)),
     "a sequence": (sequential, (1, 28, 28)),
+    "a sequence in lanes": (in_lanes, (1, 13, 14)),
     "a perceptron": (perceptron, (20,)),
 }
 OPTIMIZERS: dict[str, Callable[[nn.Module, int], Optimizer]] = {

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from trainer.fused import CannotFuse
+from trainer.fused.errors import CannotFuse
 
 
 class ArrayOptimizer:

@@ -1,0 +1,110 @@
+"""Convolutions of many small models on a CPU, at the speed of its multipliers.
+
+A library's convolution makes vectors of channels, and these networks have one to a dozen. Here a
+vector holds one pixel of as many images, which are all alike, and the models are a loop around it.
+Memory is (models, channels, height, width, images): what a register loads lies side by side. The
+kernels are compiled for each shape when it is first met, which takes a few tenths of a second.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from trainer.fused.backward import BACKWARD, write_backward
+from trainer.fused.forward import FORWARD, write_forward
+from trainer.fused.tiles import INDICES, Shape
+from trainer.fused.vectors import Compiled, Program, this_machine
+
+
+class Convolve(torch.autograd.Function):
+    """K convolutions, and what follows each of them; see :class:`trainer.fused.tiles.Shape`.
+
+    Images (K, C, H, W, N), N a multiple of 16; weights (K, out, C, down, right); biases (K, out).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, pooled: bool, rectified: bool
+    ) -> Tensor:
+        if not images[0].is_contiguous():
+            images = images.contiguous()
+        models, outputs, inputs, down, right = weight.shape
+        height, width, count = images.shape[2:]
+        double = images.dtype is torch.float64
+        shape = Shape(inputs, outputs, height, width, (down, right), pooled, rectified, double)
+        result = images.new_empty(models, outputs, *shape.stored, count)
+        codes = torch.empty(result.shape if pooled else 0, dtype=torch.uint8)
+        tensors = (images, weight.contiguous(), bias.contiguous(), result, codes)
+        _run(forward_kernel(shape), tensors, images)
+        ctx.save_for_backward(images, weight, codes)
+        ctx.shape = shape
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        images, weight, codes = ctx.saved_tensors
+        kernel = backward_kernel(ctx.shape, to_input=ctx.needs_input_grad[0])
+        to_input = images.new_empty(images.shape) if ctx.needs_input_grad[0] else None
+        to_weight, to_bias = weight.new_empty(weight.shape), weight.new_empty(weight.shape[:2])
+        given = (gradients[0].contiguous(), codes, images, weight.contiguous())
+        _run(kernel, (*given, to_input, to_weight, to_bias), images)
+        return to_input, to_weight, to_bias, None, None
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A compiled kernel, and how many numbers it needs for itself, behind what it is given."""
+
+    call: Callable[..., None]
+    scratch: int
+    compiled: Compiled  # lives as long as its function
+
+
+@lru_cache(maxsize=64)
+def forward_kernel(shape: Shape) -> Kernel:
+    """Takes the addresses of ``FORWARD`` and the numbers ``INDICES``."""
+    machine = this_machine()
+    program = Program(machine, double=shape.double)
+    write_forward(program, machine, shape)
+    compiled = program.compile()
+    return Kernel(compiled.function("forward", len(FORWARD), len(INDICES)), 0, compiled)
+
+
+@lru_cache(maxsize=64)
+def backward_kernel(shape: Shape, *, to_input: bool) -> Kernel:
+    """Takes the addresses of ``BACKWARD`` and the numbers ``INDICES``."""
+    machine = this_machine()
+    program = Program(machine, double=shape.double)
+    scratch = write_backward(program, machine, shape, to_input=to_input)
+    compiled = program.compile()
+    return Kernel(compiled.function("backward", len(BACKWARD), len(INDICES)), scratch, compiled)
+
+
+def _run(kernel: Kernel, tensors: Sequence[Tensor | None], images: Tensor) -> None:
+    """Run a kernel for all models, on as many threads as torch may use."""
+    models, count = images.shape[0], images.shape[-1]
+    addresses = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
+
+    def run(first: int, last: int) -> None:
+        own = [images.new_empty(kernel.scratch)] if kernel.scratch else []
+        pointers = (*addresses, *(tensor.data_ptr() for tensor in own))
+        kernel.call(*pointers, first, last, count, images.stride(0))
+
+    threads = min(models, torch.get_num_threads())
+    if threads == 1:
+        run(0, models)
+        return
+    bounds = [models * part // threads for part in range(threads + 1)]
+    list(_pool(threads).map(run, bounds[:-1], bounds[1:]))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="convolution")

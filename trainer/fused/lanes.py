@@ -1,0 +1,179 @@
+"""An array's layers with images beside images, for CPUs.
+
+Images become (K, C, H, W, N), N filled up with zeros to a multiple of 16, and features (K, F, N):
+a vector unit works on as many images as it is wide, whatever the number of channels, and a linear
+layer is one batched matrix product. A max pooling and a ReLU after a convolution are done by its
+kernel.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+
+from trainer.fused.convolution import Convolve
+from trainer.fused.errors import CannotFuse
+from trainer.fused.stacked import Stacked, StackedBatchNorm2d
+
+MULTIPLE = 16
+"""Images are filled up to a multiple of this: the numbers in the widest vector."""
+
+POOL = inspect.signature(nn.MaxPool2d)
+
+
+class Lanes:
+    """The layout of tensors in an array of this many models, and the layers for it."""
+
+    name = "lanes"
+    kept: frozenset[Any] = frozenset()
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._followed: dict[str, list[str]] = {}
+        self._images = 0
+
+    def absorb(self, graph: fx.Graph, member: nn.Module) -> None:
+        """Take out of the graph what convolutions will do themselves."""
+        convolutions = [node for node in graph.nodes if _is_convolution(node, member)]
+        if not convolutions:
+            raise CannotFuse("there is no convolution")
+        for node in convolutions:
+            followers = list(_followers(node, member))
+            kinds = [kind for _, kind in followers]
+            if kinds and node.target in self._followed:
+                raise CannotFuse(f"{node.target}: used more than once")
+            self._followed[str(node.target)] = kinds
+            for follower, _ in followers:
+                follower.replace_all_uses_with(node)
+                graph.erase_node(follower)
+
+    def arrange(self, inputs: Tensor) -> Tensor:
+        """The members' inputs, (K, N, C, H, W) or (K, N, F), in this layout."""
+        self._images = inputs.shape[1]
+        missing = -self._images % MULTIPLE
+        shared = inputs.stride(0) == 0  # the same images for all
+        images = (inputs[:1] if shared else inputs).movedim(1, -1)
+        if missing:
+            filling = images.new_zeros(*images.shape[:-1], missing)
+            images = torch.cat((images, filling), dim=-1)
+        images = images.contiguous()
+        return images.expand(self._size, *images.shape[1:]) if shared else images
+
+    def results(self, outputs: Tensor, count: int) -> Tensor:
+        """The outputs for this many inputs, (K, N, out)."""
+        return outputs[..., :count].transpose(1, 2)
+
+    def flatten(self, features: Tensor) -> Tensor:
+        """Each member's features of an image as one column."""
+        return features.flatten(1, -2)
+
+    def convolution(self, name: str, layers: Sequence[nn.Conv2d]) -> nn.Module:
+        first = layers[0]
+        plain = first.stride == first.dilation == (1, 1) and first.groups == 1
+        if not plain or isinstance(first.padding, str):
+            raise CannotFuse(f"{name}: not a plain convolution of stride 1")
+        return LanesConv2d(layers, self._followed[name])
+
+    def linear(self, layers: Sequence[nn.Linear]) -> nn.Module:
+        return LanesLinear(layers)
+
+    def batch_norm(self, layers: Sequence[nn.BatchNorm2d]) -> nn.Module:
+        return LanesBatchNorm2d(layers, lambda: self._images)
+
+    def layer_norm(self, layers: Sequence[nn.LayerNorm]) -> nn.Module:
+        return LanesLayerNorm(layers)
+
+
+def _is_convolution(node: fx.Node, member: nn.Module) -> bool:
+    if node.op != "call_module":
+        return False
+    return isinstance(member.get_submodule(str(node.target)), nn.Conv2d)
+
+
+def _followers(node: fx.Node, member: nn.Module) -> Iterator[tuple[fx.Node, str]]:
+    """The pooling and the ReLU after a convolution, in whichever order, if nothing is between."""
+    found: list[tuple[fx.Node, str]] = []
+    while len(node.users) == 1 and len(found) < 2:
+        node = next(iter(node.users))
+        kind = _kind(node, member)
+        if kind is None or kind in [seen for _, seen in found]:
+            break
+        found.append((node, kind))
+    if "pool" in [kind for _, kind in found]:
+        yield from reversed(found)
+
+
+def _kind(node: fx.Node, member: nn.Module) -> str | None:
+    layer = member.get_submodule(str(node.target)) if node.op == "call_module" else None
+    if isinstance(layer, nn.ReLU) or node.target in (F.relu, torch.relu, "relu"):
+        return "relu"
+    if isinstance(layer, nn.MaxPool2d):
+        settings = {name: getattr(layer, name) for name in POOL.parameters}
+    elif node.target is F.max_pool2d:
+        settings = POOL.bind(*node.args[1:], **node.kwargs).arguments
+    else:
+        return None
+    defaults = {name: parameter.default for name, parameter in POOL.parameters.items()}
+    given = {name: value for name, value in settings.items() if value != defaults[name]}
+    by_two = given.pop("kernel_size") in (2, (2, 2)) and given.pop("stride", 2) in (2, (2, 2))
+    return "pool" if by_two and not given else None
+
+
+class LanesConv2d(Stacked):
+    """K convolutions, each with the 2 x 2 max pooling and the ReLU that follow it."""
+
+    def __init__(self, layers: Sequence[nn.Conv2d], followed: Sequence[str]) -> None:
+        super().__init__(layers)
+        down, right = map(int, layers[0].padding)
+        self._padding = (0, 0, right, right, down, down)
+        self._pooled, self._rectified = "pool" in followed, "relu" in followed
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = images.to(self.weight.dtype)  # after layers in bfloat16
+        if any(self._padding):
+            images = F.pad(images, self._padding)
+        bias = self.weight.new_zeros(self.weight.shape[:2]) if self.bias is None else self.bias
+        outputs: Tensor = Convolve.apply(images, self.weight, bias, self._pooled, self._rectified)
+        return outputs
+
+
+class LanesLinear(Stacked):
+    """K linear layers as one batched matrix product."""
+
+    def forward(self, columns: Tensor) -> Tensor:
+        if self.bias is None:
+            return torch.bmm(self.weight, columns)
+        return torch.baddbmm(self.bias.unsqueeze(2), self.weight, columns)
+
+
+class LanesBatchNorm2d(StackedBatchNorm2d):
+    """K batch normalisations as one over all channels; what fills the images up does not count."""
+
+    def __init__(self, layers: Sequence[nn.BatchNorm2d], images: Callable[[], int]) -> None:
+        super().__init__(layers)
+        self._images = images
+
+    def forward(self, images: Tensor) -> Tensor:
+        count, whole = self._images(), images.shape
+        if count < whole[-1]:
+            images = images[..., :count]
+        channels = images.reshape(1, whole[0] * whole[1], -1)
+        normal = self.normalise(channels).view(*whole[:-1], count)
+        return F.pad(normal, (0, whole[-1] - count))
+
+
+class LanesLayerNorm(Stacked):
+    """K layer normalisations over the features of columns."""
+
+    def __init__(self, layers: Sequence[nn.LayerNorm]) -> None:
+        super().__init__(layers)
+        self._shape, self._eps = layers[0].normalized_shape, layers[0].eps
+
+    def forward(self, columns: Tensor) -> Tensor:
+        normal = F.layer_norm(columns.transpose(1, 2), self._shape, eps=self._eps).transpose(1, 2)
+        if self.weight is not None:
+            normal = normal * self.weight.unsqueeze(2)
+        return normal if self.bias is None else normal + self.bias.unsqueeze(2)
