@@ -48,7 +48,7 @@ def sequential() -> nn.Module:
 def in_lanes() -> nn.Module:
     """What has a form in lanes: padding, statistics, dropout that does nothing, all orders."""
     return nn.Sequential(
-        nn.Conv2d(1, 5, 3, padding=(1, 2)),
+        nn.Conv2d(1, 5, 3, padding=(1, 2), bias=False),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Conv2d(5, 4, (2, 3), bias=False),
@@ -58,7 +58,7 @@ def in_lanes() -> nn.Module:
         nn.MaxPool2d((2, 2), stride=2),
         nn.Dropout(0.0),
         nn.Flatten(),
-        nn.Linear(24, 12),
+        nn.Linear(6, 12),
         nn.LayerNorm(12),
         nn.Linear(12, 10, bias=False),
     )
@@ -133,6 +133,21 @@ def assert_same(models: list[nn.Module], others: list[nn.Module]) -> None:
             model.state_dict().items(), other.state_dict().values(), strict=True
         ):
             torch.testing.assert_close(value, want, rtol=1e-9, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("the CNN", "lanes"),
+        ("a sequence in lanes", "lanes"),
+        ("a sequence", "planes"),
+        ("a user's module", "planes"),
+        ("a perceptron", "planes"),
+    ],
+)
+def test_on_a_cpu_plain_convolutions_are_in_lanes(name: str, layout: str) -> None:
+    make, shape = MODELS[name]
+    assert ModuleArray(build(make), torch.randn(2, *shape)).layout == layout
 
 
 @pytest.mark.parametrize("name", MODELS)
