@@ -10,10 +10,11 @@ each computes what it would alone, up to the order of floating-point sums.
     lanes.py                its layers for CPUs
     stacked.py              what the layers of both have in common
     convolution.py          a convolution, its pooling and its ReLU, for the layers in lanes
-    forward.py backward.py  the kernels of that,
-    tiles.py                what these work on,
-    vectors.py              and the language they are written in, compiled by LLVM
-    optim.py                Adam, AdamW and SGD with settings for each member
+    forward.py backward.py  its kernels,
+    tiles.py                and what they work on
+    vectors.py              the language that kernels are written in, compiled by LLVM
+    optim.py                Adam, AdamW and SGD with settings for each member,
+    adam.py                 the first two in one pass over memory
 
 What cannot be fused is refused by name, never approximated.
 """

@@ -17,9 +17,10 @@ from torch.nn import functional as F
 from trainer.fused.convolution import Convolve
 from trainer.fused.errors import CannotFuse
 from trainer.fused.stacked import Stacked, StackedBatchNorm2d
+from trainer.fused.vectors import MULTIPLE
 
-MULTIPLE = 16
-"""Images are filled up to a multiple of this: the numbers in the widest vector."""
+MOST_CHANNELS = 64
+"""Into a convolution; from there on a library's convolutions are as fast, or faster."""
 
 POOL = inspect.signature(nn.MaxPool2d)
 
@@ -75,6 +76,8 @@ class Lanes:
         plain = first.stride == first.dilation == (1, 1) and first.groups == 1
         if not plain or isinstance(first.padding, str):
             raise CannotFuse(f"{name}: not a plain convolution of stride 1")
+        if first.in_channels > MOST_CHANNELS:
+            raise CannotFuse(f"{name}: more than {MOST_CHANNELS} channels")
         return LanesConv2d(layers, self._followed[name])
 
     def linear(self, layers: Sequence[nn.Linear]) -> nn.Module:

@@ -13,9 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from trainer.fused.adam import Settings, adam_step
 from trainer.fused.errors import CannotFuse
+from trainer.fused.vectors import MULTIPLE
 
 
 class ArrayOptimizer:
@@ -58,7 +61,8 @@ class ArrayOptimizer:
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Update every member with the gradients of the array's parameters."""
-        torch.cat([gradient.reshape(-1) for gradient in gradients], out=self._grad)
+        used = self._grad[: sum(gradient.numel() for gradient in gradients)]
+        torch.cat([gradient.reshape(-1) for gradient in gradients], out=used)
         self._update()
 
     def _prepare_adam(self, *, decoupled: bool) -> None:
@@ -70,6 +74,16 @@ class ArrayOptimizer:
             raise CannotFuse("the members have taken different numbers of steps")
         step = torch.tensor(float(steps[0]), device=self._flat.device)
         self._tie_steps(step)
+        if self._flat.device.type == "cpu" and self._flat.dtype in (torch.float32, torch.float64):
+            double = self._flat.dtype is torch.float64
+            one_pass = adam_step(Settings(beta1, beta2, eps, self._decays, decoupled, double))
+
+            def update_at_once() -> None:
+                step.add_(1)
+                one_pass(step.item(), self._flat, self._grad, mean, square, self._lr, self._decay)
+
+            self._update = update_at_once
+            return
         shrink = 1 - self._lr * self._decay
         scratch = torch.empty_like(self._flat)
 
@@ -107,11 +121,14 @@ class ArrayOptimizer:
         self._update = update
 
     def _flatten(self, stacked: Sequence[Tensor]) -> Tensor:
-        return torch.cat([tensor.reshape(-1) for tensor in stacked])
+        """One flat buffer, filled up to whole vectors."""
+        flat = torch.cat([tensor.reshape(-1) for tensor in stacked])
+        return F.pad(flat, (0, -len(flat) % MULTIPLE))
 
     def _segments(self, flat: Tensor) -> list[Tensor]:
         """The flat buffer's parts, in the shapes of the array's parameters."""
-        parts = flat.split([parameter.numel() for parameter in self._parameters])
+        sizes = [parameter.numel() for parameter in self._parameters]
+        parts = flat[: sum(sizes)].split(sizes)
         return [part.view(p.shape) for part, p in zip(parts, self._parameters, strict=True)]
 
     def _per_element(self, setting: str) -> Tensor:

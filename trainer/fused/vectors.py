@@ -18,6 +18,9 @@ from typing import Any
 
 from llvmlite import binding, ir
 
+MULTIPLE = 16
+"""The numbers in the widest vector: what is a multiple of it, is one of any machine's."""
+
 INDEX, BYTE = ir.IntType(64), ir.IntType(8)
 
 
@@ -178,6 +181,18 @@ class Code:
     def add(self, a: Any, b: Any) -> Any:
         return self._builder.fadd(a, b)
 
+    def subtract(self, a: Any, b: Any) -> Any:
+        return self._builder.fsub(a, b)
+
+    def multiply(self, a: Any, b: Any) -> Any:
+        return self._builder.fmul(a, b)
+
+    def divide(self, a: Any, b: Any) -> Any:
+        return self._builder.fdiv(a, b)
+
+    def root(self, a: Any) -> Any:
+        return self._builder.call(self._program.root, [a])
+
     def larger(self, a: Any, b: Any) -> Any:
         """Where ``a > b``, or ``a`` is not a number: so that those win, as in torch."""
         above = self._builder.fcmp_ordered(">", a, b)
@@ -220,15 +235,15 @@ class Program:
         self.number = ir.DoubleType() if double else ir.FloatType()
         self.vector = ir.VectorType(self.number, self.width)
         self.module = ir.Module()
-        suffix = f"v{self.width}f{64 if double else 32}"
-        self.multiply_add = ir.Function(
-            self.module, ir.FunctionType(self.vector, [self.vector] * 3), f"llvm.fmuladd.{suffix}"
-        )
-        self.reduce = ir.Function(
-            self.module,
-            ir.FunctionType(self.number, [self.number, self.vector]),
-            f"llvm.vector.reduce.fadd.{suffix}",
-        )
+        self.multiply_add = self._intrinsic("fmuladd", self.vector, [self.vector] * 3)
+        self.root = self._intrinsic("sqrt", self.vector, [self.vector])
+        self.reduce = self._intrinsic("vector.reduce.fadd", self.number, [self.number, self.vector])
+
+    def _intrinsic(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+        """One of LLVM's own functions, for these vectors."""
+        bits = 64 if isinstance(self.number, ir.DoubleType) else 32
+        kind = ir.FunctionType(result, arguments)
+        return ir.Function(self.module, kind, f"llvm.{name}.v{self.width}f{bits}")
 
     def compile(self) -> "Compiled":
         """Machine code; loops stay as they were written, whose author has counted registers."""
