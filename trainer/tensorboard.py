@@ -82,9 +82,11 @@ class TensorBoardLogger:
         if self._writer is None:
             return
         self._writer.add_image("images", image_grid(images), 0)
-        with warnings.catch_warnings():  # add_graph traces by a deprecated part of torch
-            warnings.simplefilter("ignore", FutureWarning)
-            self._writer.add_graph(model, images)
+        with warnings.catch_warnings():  # tracing is a deprecated part of torch, and is told twice
+            warnings.simplefilter("ignore")
+            # add_graph would trace with a check that imports torch's distributed tensors: 1 s
+            traced = torch.jit.trace(model, images, check_trace=False)
+            self._writer.add_graph(traced, images)
 
     @_never_fails
     def log_epoch(self, metrics: Mapping[str, float], model: nn.Module, epoch: int) -> None:
