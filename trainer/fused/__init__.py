@@ -20,7 +20,7 @@ What cannot be fused is refused by name, never approximated.
 """
 
 from trainer.fused.array import ModuleArray
-from trainer.fused.errors import CannotFuse
+from trainer.fused.common import CannotFuse
 from trainer.fused.optim import ArrayOptimizer
 
 __all__ = ["ArrayOptimizer", "CannotFuse", "ModuleArray"]

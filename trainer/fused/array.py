@@ -8,15 +8,17 @@ array's, so a member can be read, saved and loaded as if it were alone.
 import operator
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from trainer.fused.errors import CannotFuse
-from trainer.fused.lanes import Lanes
+from trainer.fused.common import CannotFuse
 from trainer.fused.planes import Planes
+
+if TYPE_CHECKING:
+    from trainer.fused.lanes import Lanes
 
 ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid,
@@ -30,7 +32,7 @@ FUNCTIONS = {
 METHODS = {"relu", "tanh", "sigmoid", "add", "mul", "contiguous"}
 SIZES = {"size", "shape", "dim"}
 
-Layout = Planes | Lanes
+Layout: TypeAlias = "Planes | Lanes"
 
 
 class ModuleArray(nn.Module):
@@ -89,6 +91,8 @@ class ModuleArray(nn.Module):
         graph = _trace(members[0])
         inputs = example.expand(self.size, *example.shape)
         if example.device.type == "cpu" and example.dtype in (torch.float32, torch.float64):
+            from trainer.fused.lanes import Lanes  # LLVM, which GPUs do not need
+
             with suppress(CannotFuse):  # planes can do more, and say what they cannot
                 lanes = Lanes(self.size)
                 body = _fuse(graph, members, lanes)

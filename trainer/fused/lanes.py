@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from trainer.fused.common import MULTIPLE, CannotFuse
 from trainer.fused.convolution import Convolve
-from trainer.fused.errors import CannotFuse
 from trainer.fused.stacked import Stacked, StackedBatchNorm2d
-from trainer.fused.vectors import MULTIPLE
 
 MOST_CHANNELS = 64
 """Into a convolution; from there on a library's convolutions are as fast, or faster."""

@@ -16,9 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from trainer.fused.adam import Settings, adam_step
-from trainer.fused.errors import CannotFuse
-from trainer.fused.vectors import MULTIPLE
+from trainer.fused.common import MULTIPLE, CannotFuse
 
 
 class ArrayOptimizer:
@@ -75,6 +73,8 @@ class ArrayOptimizer:
         step = torch.tensor(float(steps[0]), device=self._flat.device)
         self._tie_steps(step)
         if self._flat.device.type == "cpu" and self._flat.dtype in (torch.float32, torch.float64):
+            from trainer.fused.adam import Settings, adam_step  # LLVM, which GPUs do not need
+
             double = self._flat.dtype is torch.float64
             one_pass = adam_step(Settings(beta1, beta2, eps, self._decays, decoupled, double))
 

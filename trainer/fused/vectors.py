@@ -18,9 +18,6 @@ from typing import Any
 
 from llvmlite import binding, ir
 
-MULTIPLE = 16
-"""The numbers in the widest vector: what is a multiple of it, is one of any machine's."""
-
 INDEX, BYTE = ir.IntType(64), ir.IntType(8)
 
 
