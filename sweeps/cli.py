@@ -22,10 +22,10 @@ from sweeps.board import show_board
 from sweeps.cluster import RAY_SETTINGS, environment
 from sweeps.display import progress_for
 from sweeps.errors import DirectoryError, Interrupted, SweepsError
-from sweeps.jobs import Jobs
+from sweeps.jobs import Jobs, check_place
 from sweeps.ledger import Status
 from sweeps.mirrored import open_ledger
-from sweeps.package import Package, megabytes
+from sweeps.package import Package
 from sweeps.remote import auth_mode
 from sweeps.replay import replay
 from sweeps.results import Results, read_results, results_of
@@ -199,6 +199,9 @@ def submit(
         str | None, typer.Option("--follow", metavar="JOB", help="show what a job prints")
     ] = None,
     stop: Annotated[str | None, typer.Option("--stop", metavar="JOB", help="end a job")] = None,
+    python: Annotated[
+        str, typer.Option(metavar="PROGRAM", help="of the head, that Ray is installed in")
+    ] = "python",
 ) -> int:
     """Run FILE as a job on a Ray cluster; Ctrl-C leaves it running."""
     _check_choice(retry, fresh)
@@ -212,14 +215,16 @@ def submit(
         return _follow(Jobs(address), follow)
     sweep = Sweep.from_yaml(str(file), overrides or ())
     place = sweep.place(directory, storage)
+    check_place(place)
     options = [option for trial in retry or () for option in ("--retry", trial)]
     jobs = Jobs(address)
     job = jobs.submit(
         sweep.file.name,
         sweep.definition,
         place,
-        source=Path.cwd(),
+        source=sweep.code,
         options=[*options, *(["--fresh"] if fresh else [])],
+        python=python,
         tell=_tell_of_package,
     )
     out.print(f"job {job}, into {place}", soft_wrap=True)
@@ -317,9 +322,13 @@ def options(
 
 
 def _tell_of_package(package: Package) -> None:
-    out.print(f"ships {package} of {Path.cwd()}", soft_wrap=True)
-    for name, size in package.left_out:
-        out.print(f"left out, as too large: {name} ({megabytes(size)})", soft_wrap=True)
+    if package.source is None:
+        out.print("ships no code but Sweepboard's own")
+        return
+    out.print(f"ships {package}, from {package.source}", soft_wrap=True)
+    if package.left_out:
+        listed = ", ".join(f"{name} ({why})" for name, why in package.left_out.items())
+        out.print(f"left out: {listed}", soft_wrap=True)
 
 
 def _follow(jobs: Jobs, job: str) -> int:
@@ -327,7 +336,7 @@ def _follow(jobs: Jobs, job: str) -> int:
     try:
         return jobs.follow(job, lambda line: out.print(line, soft_wrap=True))
     except KeyboardInterrupt:
-        raise Interrupted(f"left; {jobs.afterwards(job)}") from None
+        raise Interrupted(jobs.afterwards(job)) from None
 
 
 def _print_results(results: Results, folder: str) -> None:

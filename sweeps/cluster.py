@@ -161,9 +161,9 @@ def nodes_of_ray() -> list[Node]:
     return [Node(resources.get("CPU", 0), resources.get("GPU", 0)) for resources in alive]
 
 
-def quiet() -> None:
+def quiet(*more: str) -> None:
     """Say through our own display what Ray would log; errors of trials are in their records."""
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+    for name in ("ray", "ray.tune", "ray.train", "ray.data", *more):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from sweeps import cluster, manifest, remote
@@ -238,6 +239,11 @@ class Sweep:
     ) -> str:
         """The path or URI of its directory: the one given, or ``<storage>/<name>``."""
         return os.fspath(directory or join(as_place(storage or self.file.storage), self.file.name))
+
+    @property
+    def code(self) -> Path | None:
+        """The folder of the user's code, if it needs any that is not installed."""
+        return self._resolved.folder
 
     def _ledger(
         self, directory: str | os.PathLike[str] | None, storage: str | None = None
