@@ -5,6 +5,7 @@ fills it in, with other ports, GPUs that exist only in Ray's books, and no insta
 take minutes.
 """
 
+import getpass
 import os
 import shutil
 import signal
@@ -46,24 +47,22 @@ def filled_in(machines: Machines, gcs: int, dashboard: int) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load(file.read_text())
     config["provider"] |= {"head_ip": HEAD, "worker_ips": [WORKER]}
     config["auth"] = {
-        "ssh_user": os.environ.get("USER", "root"),
+        "ssh_user": getpass.getuser(),
         "ssh_private_key": str(machines.key),
     }
     config["setup_commands"] = [config["setup_commands"][0]]
     config["head_setup_commands"] = []
-    ports = " --min-worker-port=0 --max-worker-port=0 --dashboard-agent-listen-port="
+
+    def at(address: str) -> str:
+        ports = f"--min-worker-port=0 --max-worker-port=0 --ray-client-server-port={free_port()}"
+        return f"--node-ip-address={address} {ports} --dashboard-agent-listen-port={free_port()}"
+
     [stop, start] = config["head_start_ray_commands"]
     start = start.replace("6379", str(gcs)).replace("8265", str(dashboard))
-    config["head_start_ray_commands"] = [
-        stop,
-        f"{start} --node-ip-address={HEAD}{ports}{free_port()} --ray-client-server-port={free_port()}",
-    ]
+    config["head_start_ray_commands"] = [stop, f"{start} {at(HEAD)}"]
     [stop, start] = config["worker_start_ray_commands"]
-    start = f"{start.replace('6379', str(gcs))} --node-ip-address={WORKER}{ports}{free_port()}"
-    config["worker_start_ray_commands"] = [
-        stop,
-        f"{start} --num-cpus=2 --num-gpus=1 --temp-dir={machines.rays_folder}",
-    ]
+    own = f"{at(WORKER)} --num-cpus=2 --num-gpus=1 --temp-dir={machines.rays_folder}"
+    config["worker_start_ray_commands"] = [stop, f"{start.replace('6379', str(gcs))} {own}"]
     return config
 
 
