@@ -81,7 +81,8 @@ class Machines:
         script(here / "bin/ray", ray)
         own = "$(echo $SSH_CONNECTION | cut -d' ' -f3)"  # the address: which of the two it is
         settings = f"PATH={here}/bin:$PATH RAY_TMPDIR={folder}/ray {MARK}={mark}@{own}"
-        settings += " AUTOSCALER_UPDATE_INTERVAL_S=1"  # it looks for missing workers so often
+        # seconds between two looks for missing workers, and until these give a lost head up
+        settings += " AUTOSCALER_UPDATE_INTERVAL_S=1 RAY_gcs_rpc_server_reconnect_timeout_s=3"
         (self._home / ".bashrc").write_text(f"export {settings}\n")
         self.environment = {
             **os.environ,
