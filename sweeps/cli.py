@@ -334,7 +334,11 @@ def _tell_of_package(package: Package) -> None:
 def _follow(jobs: Jobs, job: str) -> int:
     """Show what a job prints until it ends, or Ctrl-C; its exit status."""
     try:
-        return jobs.follow(job, lambda line: out.print(line, soft_wrap=True))
+        return jobs.follow(
+            job,
+            show=lambda line: out.print(line, soft_wrap=True),
+            warn=lambda text: err.print(text, soft_wrap=True),
+        )
     except KeyboardInterrupt:
         raise Interrupted(jobs.afterwards(job)) from None
 

@@ -120,8 +120,14 @@ class Jobs:
                 f"the Ray at {self.address} did not take the job: {reason}"
             ) from None
 
-    def follow(self, job: str, show: Callable[[str], None]) -> int:
+    def follow(
+        self, job: str, show: Callable[[str], None], warn: Callable[[str], None] = lambda text: None
+    ) -> int:
         """Pass on what a job prints, line by line, until it ends; its exit status.
+
+        Args:
+            show: is given each line, once.
+            warn: is told when the connection is lost.
 
         Raises:
             ClusterError: there is no such job.
@@ -137,7 +143,9 @@ class Jobs:
                 info = self.info(job)
                 lost = None
             except Lost as error:
-                lost = lost or time.monotonic()
+                if lost is None:
+                    lost = time.monotonic()
+                    warn(f"the connection to {self.address} was lost: trying again")
                 if time.monotonic() - lost > PATIENCE:
                     raise CannotGoOn(f"{error}; {self.afterwards(job)}") from None
                 time.sleep(1)
