@@ -97,7 +97,7 @@ class Jobs:
             (Path(folder) / FILE).write_text(json.dumps(definition, indent=1) + "\n")
             shutil.copy2(start.__file__, Path(folder) / START)
             self._submit(
-                entrypoint=f"{_program(python)} {shlex.join([START, here, *run])}",
+                entrypoint=f"exec {_program(python)} {shlex.join([START, here, *run])}",
                 submission_id=job,
                 runtime_env={
                     "working_dir": folder,

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,7 @@ class Head:
         if not PROGRAMS.is_dir():
             pytest.skip(f"{PROGRAMS} is missing: run `make .venv/ready-to-test`")
         self.token = secrets.token_hex(32)
-        self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # noqa: S108  short, for sockets
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         self.port, self.dashboard_port, agent, client = free_ports(4)
         self.gcs = f"127.0.0.1:{self.port}"
         self.address = f"http://127.0.0.1:{self.dashboard_port}"
@@ -98,47 +99,64 @@ class Head:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Proxy:
+class Proxy(socketserver.ThreadingTCPServer):
     """A way to a port that can be cut and mended."""
 
+    daemon_threads = True
+
     def __init__(self, port: int) -> None:
-        self._target = port
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self._open: list[socket.socket] = []
-        self._is_cut = False
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(("127.0.0.1", 0), Connection)
+        self.target = port
+        self.address = f"http://127.0.0.1:{self.server_address[1]}"
+        self.is_cut = False
+        self.open: list[socket.socket] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def cut(self) -> None:
         """End all connections, and let no new one last."""
-        self._is_cut = True
-        for each in self._open:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        self._open.clear()
+        self.is_cut = True
+        while self.open:
+            shut(self.open.pop())
 
     def mend(self) -> None:
-        self._is_cut = False
+        """Let connections through again."""
+        self.is_cut = False
 
-    def _accept(self) -> None:
-        while True:
-            ours, _ = self._listening.accept()
-            if self._is_cut:
-                ours.close()
-                continue
-            theirs = socket.create_connection(("127.0.0.1", self._target))
-            self._open += [ours, theirs]
-            for pair in ((ours, theirs), (theirs, ours)):
-                threading.Thread(target=_copy, args=pair, daemon=True).start()
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.cut()
+        self.server_close()
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
+class Connection(socketserver.BaseRequestHandler):
+    """One connection through a proxy."""
+
+    server: Proxy
+
+    def handle(self) -> None:
+        if self.server.is_cut:
+            return
+        with socket.create_connection(("127.0.0.1", self.server.target)) as there:
+            self.server.open += [self.request, there]
+            back = threading.Thread(target=copy, args=(there, self.request))
+            back.start()
+            copy(self.request, there)
+            back.join()
+
+
+def copy(source: socket.socket, target: socket.socket) -> None:
+    """Pass on what comes, until one of them is shut."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)
-    for each in (source, target):
-        with contextlib.suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
+    shut(source)
+    shut(target)
+
+
+def shut(connection: socket.socket) -> None:
+    """End a connection, also for a thread that waits for it."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def free_ports(count: int) -> list[int]:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -35,13 +34,16 @@ class Submitted(Sweep):
         project = folder / "project"
         project.mkdir()
         super().__init__(project)
+        code = project / "chained.py"
+        shipped = code.read_text().replace("Path(__file__).parent", f"Path({str(project)!r})")
+        code.write_text(shipped)  # it is a copy that runs, and looks for the gate where it was
+        self.gate = project / "gate"
         self.head = head
+        self.started: list[subprocess.Popen[str]] = []
         self.storage = folder / "shared"
         self.directory = self.storage / "chained"
 
-    def submit(
-        self, *arguments: str, to: str = "", **env: str
-    ) -> subprocess.CompletedProcess[str]:
+    def submit(self, *arguments: str, to: str = "", **env: str) -> subprocess.CompletedProcess[str]:
         """`sweeps submit` to its end, by default of two trials."""
         given = {**self.environment(), **self.head.env, **env}
         address = ("--address", to or self.head.address)
@@ -54,15 +56,27 @@ class Submitted(Sweep):
 
     def begin(self, *arguments: str, to: str = "") -> subprocess.Popen[str]:
         """`sweeps submit`, not waited for."""
-        command = [sys.executable, "-m", "sweeps", "submit", *arguments]
-        return subprocess.Popen(
-            [*command, "--address", to or self.head.address],
+        address = ("--address", to or self.head.address)
+        return self.popen("-m", "sweeps", "submit", *arguments, *address)
+
+    def popen(self, *arguments: str) -> subprocess.Popen[str]:
+        """Python, as `sweeps submit` needs it."""
+        started = subprocess.Popen(
+            [sys.executable, *arguments],
             cwd=self.folder,
             env={**os.environ, **self.environment(), **self.head.env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(started)
+        return started
+
+    def reports_of(self, x: int) -> int:
+        """How often a trial has reported."""
+        folder = self.trials().get(x)
+        history = folder / "history.jsonl" if folder else None
+        return history.read_text().count("\n") if history and history.exists() else 0
 
     def wait_for_driver(self) -> int:
         """The process of the job's `sweeps run`."""
@@ -100,6 +114,8 @@ def sweep(tmp_path: Path, head: Head) -> Iterator[Submitted]:
     started = Submitted(tmp_path, head)
     yield started
     end(started)
+    for process in started.started:
+        process.communicate()
 
 
 def test_a_job_is_shown_as_a_run_is_and_a_second_one_runs_what_is_missing(
@@ -122,7 +138,7 @@ def test_a_job_is_shown_as_a_run_is_and_a_second_one_runs_what_is_missing(
 
     more = sweep.submit(*sweep.of_file("parameters.x=[1,2,3]"))
     assert (more.returncode, more.stderr) == (0, "")
-    assert "chained  3 trials: 1 new, 2 kept" in more.stdout
+    assert "chained  3 trials: 2 finished, 1 new" in more.stdout
     sweep.check(1, 2, 3)
     records = [file for file in sweep.storage.rglob("*") if file.is_file()]
     written = [file for file in records if head.token.encode() in file.read_bytes()]
@@ -132,8 +148,9 @@ def test_a_job_is_shown_as_a_run_is_and_a_second_one_runs_what_is_missing(
 def test_ctrl_c_leaves_a_job_running_which_can_be_followed_and_stopped(
     sweep: Submitted, head: Head
 ) -> None:
-    process = sweep.begin(*sweep.of_file("parameters.seconds=1", "parameters.epochs=4"))
-    sweep.wait_for_epochs(1, trials=2)
+    sweep.gate.write_text("2")
+    process = sweep.begin(*sweep.of_file())
+    sweep.wait_for_epochs(2, trials=2)
     process.send_signal(signal.SIGINT)
     output, said = process.communicate(timeout=30)
     job = job_of(output)
@@ -154,9 +171,10 @@ def test_ctrl_c_leaves_a_job_running_which_can_be_followed_and_stopped(
     assert "interrupted; 2 trials: 2 interrupted." in shown
     assert said.startswith(f"the job {job} was stopped; what was recorded is kept")
     assert {row["status"] for row in sweep.rows().values()} == {"interrupted"}
-    seen = output.splitlines()[3:]
+    seen = output.splitlines()[2:]
     assert shown.splitlines()[: len(seen)] == seen  # the same lines, from the beginning
 
+    sweep.gate.unlink()
     done = sweep.submit(*sweep.of_file())
     assert "chained  2 trials: 2 continued" in done.stdout
     assert done.returncode == 0
@@ -166,8 +184,9 @@ def test_ctrl_c_leaves_a_job_running_which_can_be_followed_and_stopped(
 def test_a_driver_that_is_killed_is_told_of_and_a_cut_connection_is_taken_up_again(
     sweep: Submitted, head: Head
 ) -> None:
-    process = sweep.begin(*sweep.of_file("parameters.seconds=1"))
-    sweep.wait_for_epochs(1, trials=2)
+    sweep.gate.write_text("2")
+    process = sweep.begin(*sweep.of_file())
+    sweep.wait_for_epochs(2, trials=2)
     os.kill(sweep.wait_for_driver(), signal.SIGKILL)
     output, said = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -175,42 +194,42 @@ def test_a_driver_that_is_killed_is_told_of_and_a_cut_connection_is_taken_up_aga
         f"error: the job {job_of(output)} ended before its sweep did: its process was ended by"
         " signal 9; what was recorded is kept: submit the same sweep again to go on\n"
     )
-    proxy = Proxy(head.dashboard_port)
-    process = sweep.begin(*sweep.of_file("parameters.seconds=0.5"), to=proxy.address)
-    sweep.wait_for_epochs(2, trials=2)
-    proxy.cut()
-    sweep.wait_for_epochs(3, trials=2)
-    proxy.mend()
-    output, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (0, f"the connection to {proxy.address} was lost: trying again\n")
-    assert "chained  2 trials: 2 continued" in output
+    with Proxy(head.dashboard_port) as proxy:
+        process = sweep.begin(*sweep.of_file("parameters.x=[1,2,3]"), to=proxy.address)
+        wait_until(lambda: sweep.reports_of(3) == 2, "the new trial to stand before the gate")
+        proxy.cut()
+        sweep.gate.unlink()
+        wait_until(lambda: sweep.reports_of(3) == 4, "reports while the connection is cut")
+        proxy.mend()
+        output, said = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert said == f"the connection to {proxy.address} was lost: trying again\n"
+    assert "chained  3 trials: 2 continued" in output
     lines = [line for line in output.splitlines() if "  epoch " in line]
-    assert len(lines) == len(set(lines)) >= 4
-    assert len([line for line in output.splitlines() if "  epoch 4/4" in line]) == 2
-    sweep.check(1, 2)
+    assert len(lines) == len(set(lines))
+    new = sweep.trials()[3].name.rpartition(",")[2]
+    assert [re.sub(" *loss.*", "", line) for line in lines if line.startswith(new)] == [
+        f"{new}  epoch {epoch}/4" for epoch in (1, 2, 3, 4)
+    ]
+    sweep.check(1, 2, 3)
 
 
 def test_a_connection_that_stays_away_leaves_the_job_running(sweep: Submitted, head: Head) -> None:
-    """Ends after one second instead of sixty."""
-    proxy = Proxy(head.dashboard_port)
+    """It is given up after one second instead of sixty."""
+    sweep.gate.write_text("1")
     code = "from sweeps import cli, jobs; jobs.PATIENCE = 1; cli.main()"
-    arguments = sweep.of_file("parameters.seconds=0.5")
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "submit", *arguments, "--address", proxy.address],
-        cwd=sweep.folder,
-        env={**os.environ, **sweep.environment(), **head.env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    sweep.wait_for_epochs(1, trials=1)
-    proxy.cut()
-    output, said = process.communicate(timeout=30)
+    with Proxy(head.dashboard_port) as proxy:
+        arguments = (*sweep.of_file(), "--address", proxy.address)
+        process = sweep.popen("-c", code, "submit", *arguments)
+        sweep.wait_for_epochs(1, trials=1)
+        proxy.cut()
+        output, said = process.communicate(timeout=30)
     job = job_of(output)
     assert process.returncode == 1
     assert f"the job {job} goes on\n" in said
     assert f"follow it with: sweeps submit --follow {job} --address {proxy.address}\n" in said
     assert "Traceback" not in said
+    sweep.gate.unlink()
     followed = sweep.submit("--follow", job)
     assert (followed.returncode, followed.stderr) == (0, "")
     sweep.check(1, 2)
