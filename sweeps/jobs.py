@@ -145,7 +145,7 @@ class Jobs:
             except Lost as error:
                 if lost is None:
                     lost = time.monotonic()
-                    warn(f"the connection to {self.address} was lost: trying again")
+                    warn(f"{error}; trying again")
                 if time.monotonic() - lost > PATIENCE:
                     raise CannotGoOn(f"{error}; {self.afterwards(job)}") from None
                 time.sleep(1)

@@ -67,6 +67,12 @@ class Head:
             )
         self._started.append(started)
 
+    def add_node(self, *arguments: str) -> None:
+        """A node with a disk of its own: what is shipped is unpacked anew on each."""
+        disk = self.folder / f"node{len(self._started)}"
+        disk.mkdir()
+        self.start(f"--address={self.gcs}", f"--temp-dir={disk}", *arguments)
+
     def answers(self) -> bool:
         """Whether jobs can be given to it."""
         request = urllib.request.Request(f"{self.address}/api/jobs/")

@@ -13,19 +13,16 @@ from sweeps.scaling import parse_workers, to_come
 from sweeps.sweepfile import Resources
 from tests.cluster.head import Head
 from tests.cluster.test_submit import Submitted
-from tests.faults.conftest import end
+from tests.conftest import wait_until
 
-WORKER = {"resources": {"CPU": 2, "GPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2}
 CLUSTER = {
     "cluster_name": "growing",
     "max_workers": 2,
-    "idle_timeout_minutes": 5,
-    "provider": {"type": "fake_multinode", "head_node_id": "f" * 56},
-    "auth": {},
+    "provider": {"type": "aws", "region": "us-west-2"},
     "head_node_type": "head",
     "available_node_types": {
-        "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
-        "gpu": WORKER,
+        "head": {"resources": {"CPU": 0}, "node_config": {}},
+        "gpu": {"resources": {"CPU": 2, "GPU": 1}, "node_config": {}, "max_workers": 2},
     },
 }
 HEAD = Node(0, 0)
@@ -42,38 +39,29 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def growing(home: Path) -> Iterator[Head]:
-    """A head without a processor for trials, whose autoscaler starts raylets on this machine."""
-    file = home / "ray_bootstrap_config.yaml"
-    started = Head(
-        "--num-cpus=0",
-        f"--autoscaling-config={file}",
-        HOME=str(home),
-        RAY_FAKE_CLUSTER="1",
-        AUTOSCALER_UPDATE_INTERVAL_S="1",
-    )
+    """A head without a processor for trials, and without a worker yet."""
+    started = Head("--num-cpus=0", HOME=str(home))
     yield started
     started.close()
 
 
-def test_a_cluster_without_a_gpu_yet_adds_the_nodes_that_trials_wait_for(
-    growing: Head, home: Path
-) -> None:
+def test_a_sweep_waits_for_the_gpus_that_the_cluster_will_add(growing: Head, home: Path) -> None:
+    """The test stands in for the autoscaler."""
     (home / "work").mkdir()
     sweep = Submitted(home / "work", growing)
-    try:
-        refused = sweep.submit(*sweep.of_file("resources.gpu=2"))
-        assert refused.returncode == 2
-        assert "a trial asks for 1 CPU and 2 GPU, but no node has that" in refused.stdout
-        assert "or say with --workers what the cluster can grow to" in refused.stdout
-        done = sweep.submit(*sweep.of_file())
-        assert (done.returncode, done.stderr) == (0, "")
-        assert (
-            "4 at once when the cluster has grown (now 0), each with 1 CPU and 0.25 GPU,"
-            in done.stdout
-        )
-        sweep.check(1, 2)
-    finally:
-        end(sweep)
+    refused = sweep.submit(*sweep.of_file("resources.gpu=2"))
+    assert refused.returncode == 2
+    assert "a trial asks for 1 CPU and 2 GPU, but no node has that" in refused.stdout
+    assert "or say with --workers what the cluster can grow to" in refused.stdout
+    assert not sweep.trials()
+    process = sweep.begin(*sweep.of_file())
+    wait_until((sweep.directory / "manifest.json").exists, "the sweep to begin")
+    growing.add_node("--num-cpus=2", "--num-gpus=1")
+    output, said = process.communicate(timeout=120)
+    assert (process.returncode, said) == (0, "")
+    grown = "4 at once when the cluster has grown (now 0), each with 1 CPU and 0.25 GPU, as gpu is"
+    assert grown in output
+    sweep.check(1, 2)
 
 
 def test_what_a_cluster_can_grow_to_is_read_from_its_file(home: Path) -> None:
