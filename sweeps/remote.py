@@ -49,7 +49,7 @@ def remote_ray(address: str, workers: Sequence[Node] = ()) -> Iterator[list[Node
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            raise ClusterError(_why_not(address, str(error))) from None
+            raise ClusterError(why_not(address, str(error))) from None
         try:
             alive = nodes_of_ray()
             yield [*alive, *to_come(alive, workers)]
@@ -57,7 +57,7 @@ def remote_ray(address: str, workers: Sequence[Node] = ()) -> Iterator[list[Node
             ray.shutdown()
 
 
-def _why_not(address: str, said: str) -> str:
+def why_not(address: str, said: str) -> str:
     """What Ray says when it does not let a program in, in our words."""
     pythons = re.findall(r"Python: (\d+\.\d+\.\d+)", said)
     if len(pythons) == 2 and pythons[0] != pythons[1]:
