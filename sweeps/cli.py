@@ -191,7 +191,8 @@ def submit(
         raise SweepsError("give one of FILE, --follow JOB and --stop JOB")
     if stop:
         ended = Jobs(address).stop(stop)
-        out.print(f"{stop} {ended}; submit the same sweep again to go on", soft_wrap=True)
+        more = "; submit the same sweep again to go on" if ended == "stopped" else " before"
+        out.print(f"{stop} {ended}{more}", soft_wrap=True)
         return 0
     if follow:
         return _follow(Jobs(address), follow)
@@ -204,15 +205,18 @@ def submit(
         parse_workers(workers)
         options += ["--workers", workers]
     jobs = Jobs(address)
-    job = jobs.submit(
-        sweep.file.name,
-        sweep.definition,
-        place,
-        source=sweep.code,
-        options=options,
-        python=python,
-        tell=_tell_of_package,
-    )
+    try:
+        job = jobs.submit(
+            sweep.file.name,
+            sweep.definition,
+            place,
+            source=sweep.code,
+            options=options,
+            python=python,
+            tell=_tell_of_package,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted before the job was submitted") from None
     out.print(f"job {job}, into {place}", soft_wrap=True)
     return _follow(jobs, job)
 

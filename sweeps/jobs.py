@@ -134,7 +134,9 @@ class Jobs:
             CannotGoOn: the connection was lost for good, or the job was killed.
             Interrupted: the job was stopped.
         """
-        self._places[job] = self.info(job)["metadata"].get("directory", "DIR")
+        if job not in self._places:  # submitted by another
+            about = self.info(job).get("metadata") or {}
+            self._places[job] = about.get("directory", "DIR")
         lines = Lines(show)
         lost: float | None = None
         while True:

@@ -75,11 +75,16 @@ class Head:
 
     def answers(self) -> bool:
         """Whether jobs can be given to it."""
-        request = urllib.request.Request(f"{self.address}/api/jobs/")
-        request.add_header("Authorization", f"Bearer {self.token}")
         with contextlib.suppress(OSError):
-            return bool(urllib.request.urlopen(request, timeout=5).status == 200)
+            return bool(self.ask("/api/jobs/"))
         return False
+
+    def ask(self, path: str) -> str:
+        """What its dashboard answers."""
+        request = urllib.request.Request(self.address + path)
+        request.add_header("Authorization", f"Bearer {self.token}")
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return str(answer.read().decode())
 
     def processes(self, command: str) -> list[int]:
         """Those of the cluster whose command line matches."""

@@ -143,6 +143,8 @@ def test_a_job_is_shown_as_a_run_is_and_a_second_one_runs_what_is_missing(
     records = [file for file in sweep.storage.rglob("*") if file.is_file()]
     written = [file for file in records if head.token.encode() in file.read_bytes()]
     assert not [*written, *head.files_with(head.token), *head.files_with(KEY)]
+    assert job_of(more.stdout) in (known := head.ask("/api/jobs/"))
+    assert head.token not in known + done.stdout + more.stdout
 
 
 def test_ctrl_c_leaves_a_job_running_which_can_be_followed_and_stopped(
@@ -264,20 +266,22 @@ def refused(sweep: Submitted, *arguments: str, **env: str) -> str:
     return said
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["resources.gpu=3"], "error: a trial asks for 1 CPU and 3 GPU, but no node has that"),
-        (["--dir", "/proc/sweeps/x"], "error: /proc/sweeps/x cannot be written"),
-        (["--storage", "s3://no-such-bucket/x"], "NO_SUCH_BUCKET"),
-        (["--python", "no-python"], "name that of the environment that Ray runs in with --python"),
-        (["--python", "/usr/bin/python3"], "/usr/bin/python3 on the cluster's head "),
-    ],
-)
-def test_what_only_the_cluster_can_know_is_told_by_the_job(
-    sweep: Submitted, arguments: list[str], says: str
-) -> None:
-    assert says in refused(sweep, *sweep.of_file(), *arguments)
+def test_what_only_the_cluster_can_know_is_told_by_the_job(sweep: Submitted) -> None:
+    """All at once: each waits for its job most of the time."""
+    told = {
+        ("resources.gpu=3",): "error: a trial asks for 1 CPU and 3 GPU, but no node has that",
+        ("--dir", "/proc/sweeps/x"): "error: /proc/sweeps/x cannot be written",
+        ("--storage", "s3://no-such-bucket/x"): "NO_SUCH_BUCKET",
+        ("--python", "no-python"): "name that of the environment that Ray runs in with --python",
+        ("--python", "/usr/bin/python3"): "/usr/bin/python3 on the cluster's head ",
+    }
+    jobs = {given: sweep.begin(*sweep.of_file(), *given) for given in told}
+    for given, process in jobs.items():
+        said = "".join(process.communicate(timeout=120))
+        assert process.returncode == 2, said
+        assert told[given] in said
+        assert "Traceback" not in said
+    assert not sweep.storage.exists()
 
 
 def test_a_module_that_is_not_installed_on_the_cluster(sweep: Submitted) -> None:
