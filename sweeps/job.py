@@ -1,38 +1,40 @@
 """Begins a submitted sweep on the cluster: ``python sweepboard-job.py VERSION COMMAND...``.
 
-It is copied into what is shipped and started there by its path, by a Python that may be any, so it
-uses nothing but the standard library until it knows that the sweep can run: what is missing is told
-of before anything is written.
+It is copied into what is shipped and started there by its path, by whatever Python there is: it
+uses nothing but the standard library until it knows that the sweep can run, and tells what is
+missing before anything is written.
 """
+
+from __future__ import annotations
 
 import sys
 
 
-def missing(submitted_from):
-    # type: (str) -> str | None
-    """What this Python lacks, if anything, to run what was checked in Python ``submitted_from``."""
-    here = "%d.%d" % sys.version_info[:2]  # noqa: UP031
+def missing(submitted_from: str) -> str | None:
+    """What this Python lacks to run a sweep that was checked in Python ``submitted_from``."""
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    name = f"{sys.executable} on the cluster's head"
     if here != submitted_from:
         return (
-            f"the sweep was submitted from Python {submitted_from}, and {sys.executable} on the head is Python {here}; use the same"
-            " on both, or name another of the head's with --python"
+            f"{name} is Python {here}, and the sweep was submitted from {submitted_from}; use the"
+            " same on both, or name another Python of the head with --python"
         )
     try:
         import sweeps.cli  # noqa: F401
     except ModuleNotFoundError as error:
         return (
-            f"{sys.executable} on the head has no module {error.name!r}; install Sweepboard there, into the environment that"
-            " Ray runs in, or name the Python of that environment with --python"
+            f"{name} has no module {error.name!r}; install Sweepboard there, into the environment"
+            " that Ray runs in, or name the Python of that environment with --python"
         )
     return None
 
 
-def main():
-    # type: () -> None
-    folder = sys.path.pop(0)  # it stands on the path again, behind what was shipped of ours
+def main() -> None:
+    """Run the command, in place of the one that started this file."""
+    folder = sys.path.pop(0)  # what was shipped of ours stands on the path too, and goes first
     problem = missing(sys.argv[1])
     if problem:
-        sys.stderr.write("error: {}\n".format(problem))  # noqa: UP032
+        sys.stderr.write(f"error: {problem}\n")
         sys.exit(2)
     sys.path.append(folder)
     sys.argv = ["sweeps", *sys.argv[2:]]

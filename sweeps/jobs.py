@@ -97,7 +97,7 @@ class Jobs:
             (Path(folder) / FILE).write_text(json.dumps(definition, indent=1) + "\n")
             shutil.copy2(start.__file__, Path(folder) / START)
             self._submit(
-                entrypoint=f"{_program(python)} {shlex.join([START, here, *run])}",
+                entrypoint=f"exec {_program(python)} {shlex.join([START, here, *run])}",
                 submission_id=job,
                 runtime_env={
                     "working_dir": folder,
@@ -120,15 +120,23 @@ class Jobs:
                 f"the Ray at {self.address} did not take the job: {reason}"
             ) from None
 
-    def follow(self, job: str, show: Callable[[str], None]) -> int:
+    def follow(
+        self, job: str, show: Callable[[str], None], warn: Callable[[str], None] = lambda text: None
+    ) -> int:
         """Pass on what a job prints, line by line, until it ends; its exit status.
+
+        Args:
+            show: is given each line, once.
+            warn: is told when the connection is lost.
 
         Raises:
             ClusterError: there is no such job.
             CannotGoOn: the connection was lost for good, or the job was killed.
             Interrupted: the job was stopped.
         """
-        self._places[job] = self.info(job)["metadata"].get("directory", "DIR")
+        if job not in self._places:  # submitted by another
+            about = self.info(job).get("metadata") or {}
+            self._places[job] = about.get("directory", "DIR")
         lines = Lines(show)
         lost: float | None = None
         while True:
@@ -137,7 +145,9 @@ class Jobs:
                 info = self.info(job)
                 lost = None
             except Lost as error:
-                lost = lost or time.monotonic()
+                if lost is None:
+                    lost = time.monotonic()
+                    warn(f"{error}; trying again")
                 if time.monotonic() - lost > PATIENCE:
                     raise CannotGoOn(f"{error}; {self.afterwards(job)}") from None
                 time.sleep(1)

@@ -59,7 +59,7 @@ def pack(source: Path | None, target: Path) -> Package:
         largest = sorted(chosen, reverse=True)[:5]
         listed = ", ".join(f"{path.as_posix()} ({megabytes(size)})" for size, path in largest)
         raise SweepsError(
-            f"{source}: what is shipped must be at most {megabytes(LARGEST)}, got {package}; the"
+            f"{source}: what is shipped must be at most 100 MiB, got {package}; the"
             f" largest: {listed}; name what is no code in .gitignore, or keep it elsewhere"
         )
     for _, path in chosen:

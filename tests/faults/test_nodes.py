@@ -250,6 +250,26 @@ def test_a_directory_that_a_node_does_not_see_is_refused_before_anything_is_run(
     assert not sweep.trials()
 
 
+def test_a_module_that_a_node_does_not_have_is_told_of_before_anything_is_run(
+    cluster: Cluster, sweep: Sweep, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    allowed = subprocess.run(
+        ["unshare", "--mount", "true"], capture_output=True, text=True, check=False
+    )
+    if allowed.returncode:
+        pytest.skip(f"no mount namespaces here: {allowed.stderr.strip()}")
+    count = len(cluster.raylets())
+    cluster.add_node_that_sees_nothing_of(sweep.folder)
+    cluster.wait_for_nodes(count + 1)
+    shared = tmp_path_factory.mktemp("shared") / "chained"
+    where = ("--dir", str(shared), "--address", cluster.address)
+    done = sweep.run(*EIGHT, *where, **cluster.token)
+    assert done.returncode == 2
+    assert "error: there is no module 'chained' on " in done.stderr
+    assert "install it on all nodes, or use `sweeps submit`, which ships it" in done.stderr
+    assert not list(shared.glob("trials/*"))
+
+
 def test_gpus_that_no_node_has_are_refused_at_once(cluster: Cluster, sweep: Sweep) -> None:
     done = sweep.run("resources.gpu=3", "--address", cluster.address, **cluster.token)
     assert done.returncode == 2
