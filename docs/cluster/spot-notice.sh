@@ -15,5 +15,7 @@ exec 9>"$HOME/.spot-notice"
 flock -n 9 || exit 0 # it runs already
 until noticed >/dev/null; do sleep "$every"; done
 # Ray takes a node for taken back only once the time named here has passed: well before the two minutes
+RAY_ADDRESS=auto # else it would start a Ray of its own, and drain that
+export RAY_ADDRESS
 exec ray drain-node --reason DRAIN_NODE_REASON_PREEMPTION \
   --reason-message 'a spot machine is taken back' --deadline-remaining-seconds 60

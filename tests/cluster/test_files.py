@@ -93,7 +93,7 @@ def test_nothing_is_opened_to_everybody(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_every_place_that_needs_the_user_is_marked(name: str) -> None:
     lines = (ROOT / name).read_text().splitlines()
-    placeholder = r"ami-0|203\.0\.113|10\.0\.0\.1|BUCKET/|\.example|Name: sweepboard-|2\.60\.0"
+    placeholder = r"(ami|sg)-0|10\.0\.0\.1|BUCKET/|\.example|Name: sweepboard-|2\.60\.0"
     for number, line in enumerate(lines):
         if re.search(placeholder, line) and not line.startswith("#"):
             near = "\n".join(lines[max(0, number - 5) : number + 1])
@@ -174,7 +174,7 @@ class Metadata(BaseHTTPRequestHandler):
 
 
 def test_a_spot_notice_is_passed_on_to_ray(tmp_path: Path) -> None:
-    script(tmp_path / "ray", f'echo "$@" >{tmp_path}/told')
+    script(tmp_path / "ray", f'echo "$RAY_ADDRESS: $@" >{tmp_path}/told')
     server = HTTPServer(("127.0.0.1", 0), Metadata)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -194,5 +194,5 @@ def test_a_spot_notice_is_passed_on_to_ray(tmp_path: Path) -> None:
         server.server_close()
     assert Metadata.asked == 3
     told = (tmp_path / "told").read_text()
-    assert told.startswith("drain-node --reason DRAIN_NODE_REASON_PREEMPTION ")
+    assert told.startswith("auto: drain-node --reason DRAIN_NODE_REASON_PREEMPTION ")
     assert "--deadline-remaining-seconds 60" in told
