@@ -24,6 +24,7 @@ class Answering(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.address = f"http://127.0.0.1:{self.server_port}"
+        self.asked: list[str] = []
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -31,6 +32,8 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.send_response(self.server.status)
+        self.send_header("Location", f"{self.server.address}/elsewhere")
+        self.server.asked.append(self.path)
         self.end_headers()
         self.wfile.write(self.server.body)
 
@@ -50,6 +53,7 @@ def server() -> Iterator[Answering]:
     [
         (200, b"<html>hello</html>", "is not a Ray dashboard; `sweeps submit` takes the address"),
         (200, b"[]", "is not a Ray dashboard"),
+        (302, b"", "is not a Ray dashboard"),
         (404, b"", "is not a Ray dashboard"),
         (200, b'{"ray_version": "2.9.3"}', "is version 2.9.3, here it is "),
         (401, b"", "asks for a token; put that of the cluster into ~/.ray/auth_token"),
@@ -69,6 +73,7 @@ def test_what_answers_must_be_a_ray_of_this_version(
     server.status, server.body = status, body
     with pytest.raises(ClusterError, match=says):
         Dashboard(server.address).check()
+    assert server.asked == ["/api/version"]  # the token is sent nowhere else
 
 
 def test_a_port_where_nobody_listens_or_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
