@@ -176,6 +176,11 @@ class Book:
         elif not self.fatal:
             self._tell(self._progress.retrying, self.records[key])
 
+    def interrupt(self, key: str) -> None:
+        """An attempt has ended with its node, as had been announced: nothing has failed."""
+        self._update(key, status=Status.INTERRUPTED)
+        self._tell(self._progress.moved, self.records[key])
+
     def send_alone(self, key: str) -> None:
         """Try a trial again without the array that it failed in."""
         self._alone.add(key)

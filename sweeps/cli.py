@@ -22,13 +22,27 @@ from sweeps.board import show_board
 from sweeps.cluster import RAY_SETTINGS, environment
 from sweeps.display import progress_for
 from sweeps.errors import DirectoryError, Interrupted, SweepsError
-from sweeps.jobs import Jobs
+from sweeps.jobs import Jobs, check_place
 from sweeps.ledger import Status
 from sweeps.mirrored import open_ledger
-from sweeps.package import Package, megabytes
+from sweeps.options import (
+    All,
+    Cpus,
+    Directory,
+    File,
+    Fresh,
+    Gpus,
+    IntoDirectory,
+    Overrides,
+    Retry,
+    Storage,
+    Workers,
+)
+from sweeps.package import Package
 from sweeps.remote import auth_mode
 from sweeps.replay import replay
 from sweeps.results import Results, read_results, results_of
+from sweeps.scaling import parse_workers
 from sweeps.signals import Stopped, stops_as_interrupts
 from sweeps.storage import join
 from sweeps.sweep import Outlook, Sweep
@@ -43,41 +57,6 @@ app = typer.Typer(
 )
 out = Console(highlight=False, markup=False, emoji=False)
 err = Console(highlight=False, markup=False, emoji=False, stderr=True)
-
-File = Annotated[
-    str, typer.Argument(metavar="FILE", help="a sweep file, or quickstart or fashion-mnist")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="overrides, such as parameters.epochs=1 seeds=3"),
-]
-Directory = Annotated[
-    str, typer.Argument(metavar="DIR", help="the directory of a sweep, a path or a URI")
-]
-IntoDirectory = Annotated[
-    str | None,
-    typer.Option("--dir", metavar="DIR", help="the sweep's directory [default: <storage>/<name>]"),
-]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        metavar="WHERE", help="a folder, or a URI such as s3://bucket/sweeps [default: the file's]"
-    ),
-]
-Cpus = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="use N processors of this machine")
-]
-Retry = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--retry", metavar="ID", help="run only what failed: a trial's id, or `failed` for all"
-    ),
-]
-Fresh = Annotated[
-    bool, typer.Option("--fresh", help="run all again; what is there is set aside, not deleted")
-]
-All = Annotated[bool, typer.Option("--all", help="also trials that FILE no longer asks for")]
-Gpus = Annotated[int | None, typer.Option(min=0, metavar="N", help="use N GPUs of this machine")]
 
 
 class Format(StrEnum):
@@ -119,6 +98,7 @@ def run(
         str | None,
         typer.Option(metavar="ADDR", help="a Ray cluster, HOST:PORT or auto [default: none]"),
     ] = None,
+    workers: Workers = None,
     cpus: Cpus = None,
     gpus: Gpus = None,
     retry: Retry = None,
@@ -141,6 +121,7 @@ def run(
         results = sweep.run(
             folder,
             address=address,
+            workers=workers,
             cpus=cpus,
             gpus=gpus,
             retry=retry or (),
@@ -193,12 +174,16 @@ def submit(
     ] = "http://127.0.0.1:8265",
     directory: IntoDirectory = None,
     storage: Storage = None,
+    workers: Workers = None,
     retry: Retry = None,
     fresh: Fresh = False,
     follow: Annotated[
         str | None, typer.Option("--follow", metavar="JOB", help="show what a job prints")
     ] = None,
     stop: Annotated[str | None, typer.Option("--stop", metavar="JOB", help="end a job")] = None,
+    python: Annotated[
+        str, typer.Option(metavar="PROGRAM", help="of the head, that Ray is installed in")
+    ] = "python",
 ) -> int:
     """Run FILE as a job on a Ray cluster; Ctrl-C leaves it running."""
     _check_choice(retry, fresh)
@@ -206,22 +191,32 @@ def submit(
         raise SweepsError("give one of FILE, --follow JOB and --stop JOB")
     if stop:
         ended = Jobs(address).stop(stop)
-        out.print(f"{stop} {ended}; submit the same sweep again to go on", soft_wrap=True)
+        more = "; submit the same sweep again to go on" if ended == "stopped" else " before"
+        out.print(f"{stop} {ended}{more}", soft_wrap=True)
         return 0
     if follow:
         return _follow(Jobs(address), follow)
     sweep = Sweep.from_yaml(str(file), overrides or ())
     place = sweep.place(directory, storage)
+    check_place(place)
     options = [option for trial in retry or () for option in ("--retry", trial)]
+    options += ["--fresh"] if fresh else []
+    if workers:
+        parse_workers(workers)
+        options += ["--workers", workers]
     jobs = Jobs(address)
-    job = jobs.submit(
-        sweep.file.name,
-        sweep.definition,
-        place,
-        source=Path.cwd(),
-        options=[*options, *(["--fresh"] if fresh else [])],
-        tell=_tell_of_package,
-    )
+    try:
+        job = jobs.submit(
+            sweep.file.name,
+            sweep.definition,
+            place,
+            source=sweep.code,
+            options=options,
+            python=python,
+            tell=_tell_of_package,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted before the job was submitted") from None
     out.print(f"job {job}, into {place}", soft_wrap=True)
     return _follow(jobs, job)
 
@@ -317,17 +312,25 @@ def options(
 
 
 def _tell_of_package(package: Package) -> None:
-    out.print(f"ships {package} of {Path.cwd()}", soft_wrap=True)
-    for name, size in package.left_out:
-        out.print(f"left out, as too large: {name} ({megabytes(size)})", soft_wrap=True)
+    if package.source is None:
+        out.print("ships no code but Sweepboard's own")
+        return
+    out.print(f"ships {package}, from {package.source}", soft_wrap=True)
+    if package.left_out:
+        listed = ", ".join(f"{name} ({why})" for name, why in package.left_out.items())
+        out.print(f"left out: {listed}", soft_wrap=True)
 
 
 def _follow(jobs: Jobs, job: str) -> int:
     """Show what a job prints until it ends, or Ctrl-C; its exit status."""
     try:
-        return jobs.follow(job, lambda line: out.print(line, soft_wrap=True))
+        return jobs.follow(
+            job,
+            show=lambda line: out.print(line, soft_wrap=True),
+            warn=lambda text: err.print(text, soft_wrap=True),
+        )
     except KeyboardInterrupt:
-        raise Interrupted(f"left; {jobs.afterwards(job)}") from None
+        raise Interrupted(jobs.afterwards(job)) from None
 
 
 def _print_results(results: Results, folder: str) -> None:

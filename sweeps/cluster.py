@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from threading import Thread
@@ -36,10 +36,15 @@ RAY_SETTINGS = {
 
 @dataclass(frozen=True)
 class Node:
-    """A machine's processors and GPUs, as Ray counts them."""
+    """A machine's processors and GPUs, as Ray counts them.
+
+    Attributes:
+        there: false for one that the cluster adds when trials wait for it.
+    """
 
     cpus: float
     gpus: float
+    there: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,11 +68,16 @@ class Share:
     def __str__(self) -> str:
         gpu = f"{self.gpu:g} GPU" if self.gpu else "no GPU"
         why = ", as gpu is auto" if self.auto else ""
-        return f"{self.at_once} at once, each with {self.cpu:g} CPU and {gpu}{why}"
+        now = replace(self, nodes=tuple(node for node in self.nodes if node.there))
+        grown = f" when the cluster has grown (now {now.at_once})" if now != self else ""
+        return f"{self.at_once} at once{grown}, each with {self.cpu:g} CPU and {gpu}{why}"
 
 
-def decide_share(resources: Resources, nodes: Sequence[Node]) -> Share:
+def decide_share(resources: Resources, nodes: Sequence[Node], hint: str = "") -> Share:
     """What a trial gets on these nodes.
+
+    Args:
+        hint: what else to do, for the message of the error.
 
     Raises:
         ClusterError: no node could ever run a trial.
@@ -81,6 +91,7 @@ def decide_share(resources: Resources, nodes: Sequence[Node]) -> Share:
         raise ClusterError(
             f"a trial asks for {resources.cpu:g} CPU and {gpu:g} GPU, but no node has that"
             f" (nodes have: {have}); lower resources.cpu or resources.gpu, or add nodes"
+            f"{hint}"
         )
     return share
 
@@ -161,9 +172,9 @@ def nodes_of_ray() -> list[Node]:
     return [Node(resources.get("CPU", 0), resources.get("GPU", 0)) for resources in alive]
 
 
-def quiet() -> None:
+def quiet(*more: str) -> None:
     """Say through our own display what Ray would log; errors of trials are in their records."""
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+    for name in ("ray", "ray.tune", "ray.train", "ray.data", *more):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,8 @@ LARGEST_FILE = 10 * 2**20
 LARGEST = 100 * 2**20
 """Bytes; Ray refuses a package that is larger."""
 
-_NOT_CODE = {"venv", "env", "runs", "data", "node_modules", "__pycache__", "build", "dist"}
+NOT_CODE = {"venv", "env", "runs", "data", "node_modules", "__pycache__", "build", "dist"}
+"""Folders that are left out, unless they are Python packages."""
 
 
 @dataclass
@@ -21,33 +22,36 @@ class Package:
     """A copy of a folder's code.
 
     Attributes:
-        left_out: files that are too large, with their sizes in bytes.
+        source: the folder; none if no code but ours is needed.
+        left_out: folders and files that are not in it, and why; nothing of what git ignores.
     """
 
-    folder: Path
+    source: Path | None
     files: int = 0
     size: int = 0
-    left_out: list[tuple[str, int]] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.files} {'file' if self.files == 1 else 'files'}, {megabytes(self.size)}"
 
 
-def pack(source: Path, target: Path) -> Package:
+def pack(source: Path | None, target: Path) -> Package:
     """Copy a folder's code to an empty one.
 
     Left out are what git ignores, hidden files and folders, environments, ``runs``, ``data``
-    (unless it is a Python package), and files of more than 10 MiB.
+    (unless it is a Python package), links to elsewhere, and files of more than 10 MiB.
 
     Raises:
         SweepsError: it is more than Ray takes; the largest files are named.
     """
-    package = Package(target)
+    package = Package(source)
+    if source is None:
+        return package
     chosen: list[tuple[int, Path]] = []
-    for path in _code(source):
+    for path in _files(source, package):
         size = (source / path).stat().st_size
         if size > LARGEST_FILE:
-            package.left_out.append((path.as_posix(), size))
+            package.left_out[path.as_posix()] = megabytes(size)
         else:
             chosen.append((size, path))
     package.files, package.size = len(chosen), sum(size for size, _ in chosen)
@@ -55,9 +59,8 @@ def pack(source: Path, target: Path) -> Package:
         largest = sorted(chosen, reverse=True)[:5]
         listed = ", ".join(f"{path.as_posix()} ({megabytes(size)})" for size, path in largest)
         raise SweepsError(
-            f"{source} holds {package} of what would be shipped, and Ray takes at most"
-            f" {megabytes(LARGEST)}; the largest: {listed}; have git ignore what is no code, or"
-            " submit from a smaller folder"
+            f"{source}: what is shipped must be at most 100 MiB, got {package}; the"
+            f" largest: {listed}; name what is no code in .gitignore, or keep it elsewhere"
         )
     for _, path in chosen:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
@@ -70,46 +73,46 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{max(1, round(size / 1e3))} kB"
 
 
-def _code(source: Path) -> Iterator[Path]:
-    """The files to ship, relative to the folder."""
-    tracked = _known_to_git(source)
-    for path in tracked if tracked is not None else _walk(source):
-        file = source / path
-        if not _is_left_out(source, path) and file.is_file() and _is_inside(source, file):
-            yield path
+def _files(source: Path, package: Package) -> Iterator[Path]:
+    """The files of a folder that are shipped, if they are not too large, relative to it."""
+    for listed in _known_to_git(source) or [Path()]:
+        place = source / listed
+        is_folder = place.is_dir() and not place.is_symlink()  # git names other repositories only
+        for path in _walk(source, listed, package) if is_folder else [listed]:
+            if not _is_left_out(source, path, package) and _is_inside(source, source / path):
+                yield path
 
 
-def _is_left_out(source: Path, path: Path) -> bool:
-    folders = path.parts[:-1]
+def _is_left_out(source: Path, path: Path, package: Package) -> bool:
+    """Whether a file, or a folder that it is in, is no code."""
     if any(part.startswith(".") for part in path.parts):
         return True
-    return any(part in _NOT_CODE and not _is_python(source, path, part) for part in folders)
-
-
-def _is_python(source: Path, path: Path, part: str) -> bool:
-    folder = source.joinpath(*path.parts[: path.parts.index(part) + 1])
-    return (folder / "__init__.py").exists()
+    for folder in reversed(path.parents[:-1]):
+        if folder.name in NOT_CODE and not (source / folder / "__init__.py").exists():
+            package.left_out[f"{folder.as_posix()}/"] = "not code"
+            return True
+    return False
 
 
 def _is_inside(source: Path, file: Path) -> bool:
-    """Whether it is no link to elsewhere."""
-    return not file.is_symlink() or file.resolve().is_relative_to(source.resolve())
+    """Whether it is there, and no link to elsewhere."""
+    return file.is_file() and file.resolve().is_relative_to(source.resolve())
 
 
-def _known_to_git(source: Path) -> Sequence[Path] | None:
-    """What git tracks or would, in the order of their names; ``None`` outside a repository."""
+def _known_to_git(source: Path) -> list[Path]:
+    """What git tracks or would, in the order of their names; nothing outside a repository."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     try:
         done = subprocess.run(command, cwd=source, capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    if done.returncode:
-        return None
-    return sorted({Path(os.fsdecode(name)) for name in done.stdout.split(b"\0") if name})
+        return []
+    names = done.stdout.split(b"\0") if done.returncode == 0 else []
+    return sorted({Path(os.fsdecode(name)) for name in names if name})
 
 
-def _walk(source: Path) -> Iterator[Path]:
-    for folder, names, files in os.walk(source):
+def _walk(source: Path, top: Path, package: Package) -> Iterator[Path]:
+    """All files below a folder, but for those in folders that are left out."""
+    for folder, names, files in os.walk(source / top):
         here = Path(folder).relative_to(source)
-        names[:] = sorted(n for n in names if not _is_left_out(source, here / n / "x"))
+        names[:] = sorted(n for n in names if not _is_left_out(source, here / n / "x", package))
         yield from (here / name for name in sorted(files))

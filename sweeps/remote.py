@@ -1,5 +1,6 @@
 """A Ray that is running already, at an address: refused in seconds where it cannot be used."""
 
+import importlib.util
 import logging
 import os
 import re
@@ -7,7 +8,7 @@ import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import TypeVar
 
 from sweeps.cluster import RAY_SETTINGS, Node, environment, nodes_of_ray, quiet
 from sweeps.errors import ClusterError, StorageError
+from sweeps.resolve import import_from
+from sweeps.scaling import to_come
 from sweeps.storage import Mirror, is_remote
 
 A = TypeVar("A")
@@ -28,11 +31,12 @@ LOST_WITHIN = 60.0
 
 
 @contextmanager
-def remote_ray(address: str) -> Iterator[list[Node]]:
-    """A connection to a running cluster, and its nodes.
+def remote_ray(address: str, workers: Sequence[Node] = ()) -> Iterator[list[Node]]:
+    """A connection to a running cluster, and its nodes, with those that it may add.
 
     Args:
         address: ``HOST:PORT`` of its head, or ``auto`` on one of its nodes.
+        workers: those that it may have; else they are taken from its own file, on its head.
 
     Raises:
         ClusterError: nothing answers at the address, or it is no Ray that we can talk to.
@@ -45,12 +49,41 @@ def remote_ray(address: str) -> Iterator[list[Node]]:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ClusterError(f"cannot connect to Ray at {address}: {reason}") from None
+            raise ClusterError(why_not(address, str(error))) from None
         try:
-            yield nodes_of_ray()
+            alive = nodes_of_ray()
+            yield [*alive, *to_come(alive, workers)]
         finally:
             ray.shutdown()
+
+
+def why_not(address: str, said: str) -> str:
+    """What Ray says when it does not let a program in, in our words."""
+    pythons = re.findall(r"Python: (\d+\.\d+\.\d+)", said)
+    if len(pythons) == 2 and pythons[0] != pythons[1]:
+        return (
+            f"the Ray at {address} runs in Python {pythons[0]}, here it is {pythons[1]}; use the"
+            " same on both, or `sweeps submit`, which runs in the cluster's"
+        )
+    return f"cannot connect to Ray at {address}: {said.strip().splitlines()[0]}"
+
+
+def check_module(name: str, folders: Sequence[str]) -> None:
+    """Make sure that every node that can run trials finds the module of the training function.
+
+    Args:
+        folders: where it may be beside the nodes' own search path.
+
+    Raises:
+        ClusterError: one does not; every trial there would fail.
+    """
+    found = ask_every_node(_finds, (name, tuple(folders)))
+    blind = [node for node, finds in found.items() if not finds]
+    if blind:
+        raise ClusterError(
+            f"there is no module {name!r} on {', '.join(blind)}; install it on all nodes, or use"
+            " `sweeps submit`, which ships it"
+        )
 
 
 def check_shared(directory: str) -> None:
@@ -115,11 +148,24 @@ def ask_every_node(
         for key, answer in asked.items():
             try:
                 answers[key] = ray.get(answer, timeout=patience)
+            except ray.exceptions.RayTaskError as error:
+                reason = str(error).strip().splitlines()[-1]
+                raise ClusterError(
+                    f"the node {names[key]} cannot run Sweepboard: {reason}; install it there, or"
+                    " use `sweeps submit`, which ships it"
+                ) from None
             except ray.exceptions.RayError as error:
                 if time.monotonic() > deadline:
                     reason = str(error).strip().splitlines()[0]
                     raise ClusterError(f"the node {names[key]} does not answer: {reason}") from None
         time.sleep(0.2)
+
+
+def _finds(sought: tuple[str, Sequence[str]]) -> bool:
+    """Run on a node: whether it has a module."""
+    name, folders = sought
+    import_from(folders)
+    return importlib.util.find_spec(name) is not None
 
 
 def _sees(probe: str) -> str | None:

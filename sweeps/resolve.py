@@ -74,6 +74,17 @@ class Resolved:
         return "report" in self.accepts
 
     @property
+    def folder(self) -> Path | None:
+        """The folder that it was imported from, if it is the user's: neither installed nor ours."""
+        top = sys.modules[self.module.__name__.partition(".")[0]]
+        found = top.__file__ or next(iter(top.__path__))
+        folder = Path(found).parent.parent if hasattr(top, "__path__") else Path(found).parent
+        ours = Path(__file__).parents[1]
+        installed = {"site-packages", "dist-packages"} & set(folder.parts)
+        is_ours = folder == ours and top.__name__ in ("sweeps", "trainer")
+        return None if installed or is_ours else folder
+
+    @property
     def logs(self) -> bool:
         """Whether it writes its own TensorBoard events."""
         return "log_dir" in self.accepts

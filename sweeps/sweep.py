@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from sweeps import cluster, manifest, remote
@@ -16,6 +17,7 @@ from sweeps.mirrored import open_ledger
 from sweeps.plan import Plan, Versions, decide, stale
 from sweeps.resolve import Resolved, find_problems, import_from, resolve
 from sweeps.results import Results, results_of
+from sweeps.scaling import parse_workers
 from sweeps.signals import stops_as_interrupts
 from sweeps.space import Trial
 from sweeps.storage import as_place, join
@@ -122,6 +124,7 @@ class Sweep:
         *,
         storage: str | None = None,
         address: str | None = None,
+        workers: str | None = None,
         cpus: int | None = None,
         gpus: int | None = None,
         retry: Sequence[str] = (),
@@ -135,6 +138,8 @@ class Sweep:
             directory: where the records are, a path or a URI; ``<storage>/<name>`` if not given.
             storage: in place of the file's.
             address: of a running Ray cluster, ``HOST:PORT`` or ``auto``; without it, this machine.
+            workers: what the cluster can grow to, as ``NODES:CPUS:GPUS``; not needed on the head of
+                one that ``ray up`` has made.
             cpus: how many processors of this machine to use; all, if not given.
             gpus: how many GPUs of this machine to use; all, if not given.
             retry: run only these trials, by id, or those that ``failed``.
@@ -153,11 +158,16 @@ class Sweep:
             with ledger.held():  # only which trials are listed may have changed
                 self._describe(ledger)
             return results_of(ledger)
-        with self._ray(address, cpus, gpus, plan) as nodes, stops_as_interrupts():
-            share = cluster.decide_share(self.file.resources, nodes)
+        ray = self._ray(address, workers, cpus, gpus, plan)
+        with ray as nodes, stops_as_interrupts():
+            hint = ", or say with --workers what the cluster can grow to" if address else ""
+            share = cluster.decide_share(self.file.resources, nodes, hint)
             with ledger.held():
                 if address is not None:
                     remote.check_shared(ledger.for_workers)
+                    remote.check_module(
+                        self.file.train.split(".")[0].split(":")[0], self._import_path
+                    )
                 if fresh:
                     ledger.set_aside()
                 outlook = self._look_ahead(self._decide(ledger, retry), share, ledger)
@@ -170,13 +180,19 @@ class Sweep:
         return results_of(ledger)
 
     def _ray(
-        self, address: str | None, cpus: int | None, gpus: int | None, plan: Plan
+        self,
+        address: str | None,
+        workers: str | None,
+        cpus: int | None,
+        gpus: int | None,
+        plan: Plan,
     ) -> AbstractContextManager[list[Node]]:
         """Get the data ready, then Ray; what cannot work fails before Ray is started."""
         remote.check_auth_mode()
         if address is not None:
+            asked = parse_workers(workers) if workers else ()
             self._resolved.prepare(trial.config for trial in plan.todo)
-            return remote.remote_ray(address)
+            return remote.remote_ray(address, asked)
         node = cluster.this_machine(cpus, gpus)
         cluster.decide_share(self.file.resources, [node])
         self._resolved.prepare(trial.config for trial in plan.todo)
@@ -238,6 +254,11 @@ class Sweep:
     ) -> str:
         """The path or URI of its directory: the one given, or ``<storage>/<name>``."""
         return os.fspath(directory or join(as_place(storage or self.file.storage), self.file.name))
+
+    @property
+    def code(self) -> Path | None:
+        """The folder of the user's code, if it needs any that is not installed."""
+        return self._resolved.folder
 
     def _ledger(
         self, directory: str | os.PathLike[str] | None, storage: str | None = None

@@ -156,6 +156,10 @@ class Watcher(tune.Callback):
         """
         keys = ids_of(trial)
         error = _error_of(trial)
+        if _was_announced(error):
+            for key in self._book.running(keys):
+                self._book.interrupt(key)
+            return
         summary, trace, fatal = explain(error)
         lost = not isinstance(getattr(error, "cause", None) or error, TrialFailed)
         for timeout in filter(None, (self._struck(self._book.records[key]) for key in keys)):
@@ -207,6 +211,12 @@ def _error_of(trial: Any) -> Exception | None:
         return None
     error: Exception = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
     return error
+
+
+def _was_announced(error: Exception | None) -> bool:
+    """Whether it is a node taken back after notice (a drain); Ray Tune does not count it either."""
+    cause = getattr(error, "cause", None) or error
+    return isinstance(cause, RayActorError) and cause.preempted
 
 
 def explain(error: Exception | None) -> tuple[str, str, type[SweepsError] | None]:

@@ -10,8 +10,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.faults.conftest import Sweep, end, undisturbed
+from tests.sweeps.conftest import here
 
-__all__ = ["undisturbed"]
+__all__ = ["here", "undisturbed"]
 
 KEY = "canary-of-the-bucket-77a1"
 

@@ -87,6 +87,10 @@ class Sweep:
 
         wait_until(reached, f"{trials} trials with {count} epochs")
 
+    def wait_to_hear(self, text: str) -> None:
+        """Until the run has said this."""
+        wait_until(lambda: text in (self.folder / "stdout").read_text(), f"to hear: {text}")
+
     def rows(self, *arguments: str, directory: Path | None = None) -> dict[int, dict[str, Any]]:
         """The results by x."""
         where = str(directory or self.directory)

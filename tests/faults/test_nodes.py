@@ -63,6 +63,12 @@ class Cluster:
     def add_node(self) -> None:
         self._start(f"--address={self.address}", "--num-cpus=4", "--num-gpus=2")
 
+    def grow_to(self, nodes: int) -> None:
+        """Have so many nodes besides the head; one after the other: they look for free ports."""
+        while (count := len(self.raylets())) <= nodes:
+            self.add_node()
+            self.wait_for_nodes(count + 1)
+
     def add_node_that_sees_nothing_of(self, folder: Path) -> None:
         """A node in a mount namespace of its own, with an empty disk over a folder."""
         hidden = f'mount -t tmpfs tmpfs {shlex.quote(str(folder))} && exec "$@"'
@@ -99,6 +105,20 @@ class Cluster:
         """Their processes, the head's first."""
         return sorted(pid for pid in marked(self.mark) if name_of(pid) == "raylet")
 
+    def give_notice(self, raylet: int) -> None:
+        """What a cloud does before it takes a spot machine back; its time is over at once."""
+        arguments = Path(f"/proc/{raylet}/cmdline").read_text().split("\0")
+        [node] = [a.partition("=")[2] for a in arguments if a.startswith("--node_id=")]
+        notice = f"--address={self.address} --node-id={node} --reason-message=spot"
+        notice += " --reason=DRAIN_NODE_REASON_PREEMPTION --deadline-remaining-seconds=0"
+        subprocess.run(
+            [sys.executable, "-m", "ray.scripts.scripts", "drain-node", *notice.split()],
+            env={**os.environ, **self.token},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+
     def close(self) -> None:
         for pid in marked(self.mark):
             with contextlib.suppress(ProcessLookupError):
@@ -111,9 +131,7 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     started = Cluster(tmp_path_factory.mktemp("cluster"))
     try:
-        for count in (2, 3):  # one after the other: they look for free ports
-            started.add_node()
-            started.wait_for_nodes(count)
+        started.grow_to(2)
         yield started
     finally:
         started.close()
@@ -131,15 +149,53 @@ def test_trials_spread_over_the_nodes_and_a_node_that_dies_costs_no_result(
     assert len({node for node, _ in before}) == 2
     assert {gpu for _, gpu in before} <= {"0", "1"}
     os.kill(cluster.raylets()[-1], signal.SIGKILL)
+    sweep.wait_to_hear("its process died: killed, out of memory, or crashed; it is tried again")
     gate.unlink()
     assert sweep.wait_for(process, 120) == (0, "")
     assert sweep.numbers() == undisturbed
 
 
+def test_a_node_that_joins_later_gets_work(
+    cluster: Cluster, sweep: Sweep, undisturbed: dict[int, Any]
+) -> None:
+    gate = sweep.folder / "gate"
+    gate.write_text("2")
+    nodes = len(cluster.raylets()) - 1
+    arguments = [*EIGHT, "resources.gpu=1", "--address", cluster.address]  # two to a node
+    process = sweep.start(*arguments, **cluster.token)
+    sweep.wait_for_epochs(2, trials=2 * nodes)
+    assert len({node for node, _ in places(sweep)}) == nodes
+    cluster.add_node()
+    sweep.wait_for_epochs(2, trials=2 * nodes + 2)
+    assert len({node for node, _ in places(sweep)}) == nodes + 1
+    gate.unlink()
+    assert sweep.wait_for(process, 120) == (0, "")
+    assert sweep.numbers() == undisturbed
+
+
+def test_a_spot_machine_that_is_taken_back_is_no_failure(
+    cluster: Cluster, sweep: Sweep, undisturbed: dict[int, Any]
+) -> None:
+    gate = sweep.folder / "gate"
+    gate.write_text("2")
+    cluster.grow_to(2)
+    arguments = [*EIGHT, "max_failures=0", "--address", cluster.address]
+    process = sweep.start(*arguments, **cluster.token)
+    sweep.wait_for_epochs(2, trials=8)
+    taken = cluster.raylets()[-1]
+    cluster.give_notice(taken)
+    os.kill(taken, signal.SIGKILL)
+    sweep.wait_to_hear("interrupted its node was taken back; it goes on elsewhere")
+    gate.unlink()
+    assert sweep.wait_for(process, 120) == (0, "")
+    assert sweep.numbers() == undisturbed
+    assert not list(sweep.directory.glob("trials/*/errors.log"))
+
+
 def places(sweep: Sweep) -> list[tuple[str, str]]:
     """The node and the GPU of every trial, as recorded."""
     named = rf"{re.escape(socket.gethostname())} node (\w{{8}}) gpu (\d)"
-    found = [re.fullmatch(named, row["where"]) for row in sweep.rows().values()]
+    found = [re.fullmatch(named, row["where"] or "") for row in sweep.rows().values()]
     return [(match[1], match[2]) for match in found if match]
 
 
@@ -192,6 +248,26 @@ def test_a_directory_that_a_node_does_not_see_is_refused_before_anything_is_run(
     assert "No such file or directory): each would keep its own records;" in done.stderr
     assert "name a folder that all of them mount, or a URI" in done.stderr
     assert not sweep.trials()
+
+
+def test_a_module_that_a_node_does_not_have_is_told_of_before_anything_is_run(
+    cluster: Cluster, sweep: Sweep, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    allowed = subprocess.run(
+        ["unshare", "--mount", "true"], capture_output=True, text=True, check=False
+    )
+    if allowed.returncode:
+        pytest.skip(f"no mount namespaces here: {allowed.stderr.strip()}")
+    count = len(cluster.raylets())
+    cluster.add_node_that_sees_nothing_of(sweep.folder)
+    cluster.wait_for_nodes(count + 1)
+    shared = tmp_path_factory.mktemp("shared") / "chained"
+    where = ("--dir", str(shared), "--address", cluster.address)
+    done = sweep.run(*EIGHT, *where, **cluster.token)
+    assert done.returncode == 2
+    assert "error: there is no module 'chained' on " in done.stderr
+    assert "install it on all nodes, or use `sweeps submit`, which ships it" in done.stderr
+    assert not list(shared.glob("trials/*"))
 
 
 def test_gpus_that_no_node_has_are_refused_at_once(cluster: Cluster, sweep: Sweep) -> None:

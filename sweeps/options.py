@@ -1,0 +1,47 @@
+"""The arguments and options that commands share, as typer reads them."""
+
+from typing import Annotated
+
+import typer
+
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="a sweep file, or quickstart or fashion-mnist")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="overrides, such as parameters.epochs=1 seeds=3"),
+]
+Directory = Annotated[
+    str, typer.Argument(metavar="DIR", help="the directory of a sweep, a path or a URI")
+]
+IntoDirectory = Annotated[
+    str | None,
+    typer.Option("--dir", metavar="DIR", help="the sweep's directory [default: <storage>/<name>]"),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE", help="a folder, or a URI such as s3://bucket/sweeps [default: the file's]"
+    ),
+]
+Cpus = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="use N processors of this machine")
+]
+Retry = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--retry", metavar="ID", help="run only what failed: a trial's id, or `failed` for all"
+    ),
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="run all again; what is there is set aside, not deleted")
+]
+All = Annotated[bool, typer.Option("--all", help="also trials that FILE no longer asks for")]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N:CPUS:GPUS",
+        help="the cluster adds up to N nodes of this kind [default: by its own file]",
+    ),
+]
+Gpus = Annotated[int | None, typer.Option(min=0, metavar="N", help="use N GPUs of this machine")]
