@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,31 +60,16 @@ class Machines:
 
     def __init__(self, folder: Path, mark: str, token: str) -> None:
         self.key, self.rays_folder = folder / "key", folder / "worker"
-        self._mark = mark
-        self._home, here = folder / "home", folder / "here"
-        port = free_port()
+        self.log = folder / "sshd.log"
+        self._mark, self._port, self._home = mark, free_port(), folder / "home"
         for name in ("host", "key"):
             generate = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
             subprocess.run(generate, check=True)
-        for place in (here / ".ray", here / "bin", self._home / "venv/bin"):
-            place.mkdir(parents=True)
+        here = folder / "here"
+        self._make_commands(here / "bin", f'exec {PYTHON} -m ray.scripts.scripts "$@"')
+        (here / ".ray").mkdir()
         (here / ".ray/auth_token").write_text(token)
         (here / ".ray/auth_token").chmod(0o600)
-        alone = "-F none -o ControlMaster=no -o ControlPath=none"
-        script(here / "bin/ssh", f'exec /usr/bin/ssh {alone} -p {port} -i {self.key} "$@"')
-        script(self._home / "venv/bin/python", f'exec {PYTHON} "$@"')
-        (self._home / "stop.py").write_text(STOP)
-        ray = f'exec {PYTHON} -m ray.scripts.scripts "$@"'
-        script(
-            self._home / "venv/bin/ray",
-            f'[ "$1" = stop ] && exec {PYTHON} {self._home}/stop.py\n{ray}',
-        )
-        script(here / "bin/ray", ray)
-        own = "$(echo $SSH_CONNECTION | cut -d' ' -f3)"  # the address: which of the two it is
-        settings = f"PATH={here}/bin:$PATH RAY_TMPDIR={folder}/ray {MARK}={mark}@{own}"
-        # seconds between two looks for missing workers, and until these give a lost head up
-        settings += " AUTOSCALER_UPDATE_INTERVAL_S=1 RAY_gcs_rpc_server_reconnect_timeout_s=3"
-        (self._home / ".bashrc").write_text(f"export {settings}\n")
         self.environment = {
             **os.environ,
             "HOME": str(here),
@@ -92,27 +78,46 @@ class Machines:
             "TMPDIR": str(here),
             MARK: mark,
         }
+        self._make_home(folder / "ray")
+        self._sshd = self._start_sshd(folder)
+
+    def _make_commands(self, where: Path, ray: str) -> None:
+        """An ``ssh`` that goes to our sshd with our key, and nothing of the user's; a ``ray``."""
+        where.mkdir(parents=True)
+        alone = f"-F none -o ControlMaster=no -o ControlPath=none -p {self._port} -i {self.key}"
+        script(where / "ssh", f'exec /usr/bin/ssh {alone} "$@"')
+        script(where / "ray", ray)
+
+    def _make_home(self, rays_folder: Path) -> None:
+        """What both machines have instead of an installation: the worker without ray[default]."""
+        home = self._home
+        # no Ray on the PATH of a login: `ray down` calls `ray stop`, and must not find Ray's own
+        self._make_commands(home / "bin", "exit 127")
+        (home / "venv/bin").mkdir(parents=True)
+        which = f"case ${MARK} in *@{WORKER}) python={sys.executable};; *) python={PYTHON};; esac"
+        script(home / "venv/bin/python", f'{which}\nexec $python "$@"')
+        (home / "stop.py").write_text(STOP)
+        stop = f'[ "$1" = stop ] && exec {PYTHON} {home}/stop.py'
+        run = f'exec {home}/venv/bin/python -m ray.scripts.scripts "$@"'
+        script(home / "venv/bin/ray", f"{stop}\n{run}")
+        own = "$(echo $SSH_CONNECTION | cut -d' ' -f3)"  # the address: which of the two it is
+        settings = f"PATH={home}/bin:$PATH RAY_TMPDIR={rays_folder} {MARK}={self._mark}@{own}"
+        # seconds between two looks for missing workers, and until these give a lost head up
+        settings += " AUTOSCALER_UPDATE_INTERVAL_S=1 RAY_gcs_rpc_server_reconnect_timeout_s=3"
+        (home / ".bashrc").write_text(f"export {settings}\n")
+
+    def _start_sshd(self, folder: Path) -> subprocess.Popen[bytes]:
+        names = {"port": self._port, "head": HEAD, "worker": WORKER, "home": self._home}
         config = folder / "sshd_config"
-        config.write_text(
-            SSHD.format(
-                port=port,
-                head=HEAD,
-                worker=WORKER,
-                folder=folder,
-                user=getpass.getuser(),
-                home=self._home,
-            )
-        )
+        config.write_text(SSHD.format(folder=folder, user=getpass.getuser(), **names))
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # it insists on it
-        self.log = folder / "sshd.log"
-        self._sshd = subprocess.Popen(
+        return subprocess.Popen(
             ["/usr/sbin/sshd", "-D", "-f", str(config), "-E", str(self.log)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._port = port
 
     def wait(self) -> None:
         """Until they let somebody in."""

@@ -41,6 +41,15 @@ def machines() -> Iterator[Machines]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def bystander(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """What Ray's own `ray stop` would take for one of its processes, and end."""
+    started = subprocess.Popen([shutil.copy("/bin/sleep", tmp_path / "raylet"), "600"])
+    yield started
+    started.kill()
+    started.wait()
+
+
 def filled_in(machines: Machines, gcs: int, dashboard: int) -> dict[str, Any]:
     """The on-premises file for these machines."""
     file = ROOT / "docs/cluster/on-premises.yaml"
@@ -88,7 +97,10 @@ def tunnel(machines: Machines, file: Path, dashboard: int) -> Iterator[str]:
 
 
 def test_a_sweep_on_machines_reached_by_ssh(
-    machines: Machines, tmp_path: Path, undisturbed: dict[int, Any]
+    machines: Machines,
+    bystander: subprocess.Popen[bytes],
+    tmp_path: Path,
+    undisturbed: dict[int, Any],
 ) -> None:
     gcs, dashboard = free_port(), free_port()
     file, sweep = tmp_path / "on-premises.yaml", Sweep(tmp_path)
@@ -106,5 +118,7 @@ def test_a_sweep_on_machines_reached_by_ssh(
     sweep.directory = place / "chained"
     assert sweep.numbers() == {x: undisturbed[x] for x in (1, 2)}
     assert {row["where"].partition(" gpu ")[2] for row in sweep.rows().values()} == {"0"}
+    machines.ray("exec", str(file), "~/venv/bin/ray stop")
     machines.ray("down", str(file), "--yes")
     wait_until(lambda: not machines.rays(), "Ray to end, on the head and so on the worker")
+    assert bystander.poll() is None
