@@ -18,26 +18,6 @@ sweep: $(VENV)/ready
 test: $(VENV)/ready-to-test
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-test-faults: those that kill, fill disks and damage files, alone
-# make check   formatting, lint, types, and what bandit and pip-audit find
-# make bench   the benchmarks on Fashion-MNIST; bench-quick: on a tenth of it
-
-VENV := .venv
-BIN := $(VENV)/bin
-PURELIB := python -c "import sysconfig; print(sysconfig.get_path('purelib'))"
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-
-.PHONY: sweep test test-faults check bench bench-quick clean
-
-sweep: $(VENV)/ready
-	@$(BIN)/sweeps run quickstart
-
-# faults come at moments that a busy machine would shift, so alone; the others two files at a time
-test: $(VENV)/ready-to-test
-	@$(BIN)/pytest tests/faults
-	@$(BIN)/pytest --ignore tests/faults --numprocesses 2 --dist loadfile
-
 test-faults: $(VENV)/ready-to-test
 	@$(BIN)/pytest tests/faults
 

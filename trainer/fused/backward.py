@@ -5,8 +5,14 @@ those it came from, with a border of zeros; then the gradients of a kernel are h
 while inputs and outputs pass by; then those of a tile of inputs, while the weights do.
 """
 
+from typing import Any, TypeAlias
+
+from trainer.fused.forward import DROPPED
 from trainer.fused.tiles import INDICES, Shape, Tile, Volume, multiply_add
-from trainer.fused.vectors import Code, Index, Machine, Program
+from trainer.fused.vectors import Code, Index, Machine, Program, Variable
+
+Taps: TypeAlias = dict[tuple[int, int], Variable]
+"""Sums for weights, by their row and column in the kernel."""
 
 BACKWARD = (
     "gradient", "codes", "input", "weight", "to_input", "to_weight", "to_bias", "scratch",
@@ -67,12 +73,17 @@ class _Backward:
         self._spread, self._weights, self._biases = spread, weights, biases
         self._images = code.indices["images"]
 
-    def spread_gradient(self, model: Index, image: Index) -> None:
-        """Each pooled place's gradient to the one of its four places that was the largest."""
+    def _gradient(self, model: Index, image: Index) -> Volume:
+        """The gradient of what was stored."""
         code, shape = self._code, self._shape
         of_model = shape.outputs * shape.stored[0] * shape.stored[1]
         start = model * self._images * of_model + image
-        source = Volume(code, code.pointers["gradient"], start, shape.stored, self._images)
+        return Volume(code, code.pointers["gradient"], start, shape.stored, self._images)
+
+    def spread_gradient(self, model: Index, image: Index) -> None:
+        """Each pooled place's gradient to the one of its four places that was the largest."""
+        code, shape = self._code, self._shape
+        source = self._gradient(model, image)
         with (
             code.loop(0, shape.outputs) as channel,
             code.loop(0, shape.stored[0]) as row,
@@ -95,46 +106,77 @@ class _Backward:
             self._biases.store(total, channel, code.index(0), code.index(0))
 
     def sum_weights(self, model: Index, image: Index) -> None:
-        """A weight's gradient: outputs' gradients times the inputs that it met; rows at once."""
+        """A weight's gradient: outputs' gradients times the inputs that it met; some rows at once.
+
+        After pooling, only one of four outputs has a gradient: the input that it met is selected
+        from four, which takes less than multiplying all of them.
+        """
         code, shape = self._code, self._shape
         start = model * code.indices["of_input"] + image
         size = (shape.height, shape.width)
         source = Volume(code, code.pointers["input"], start, size, self._images)
         tall, wide = shape.kernel
-        at_once = max(1, min(tall, (25 if self._machine.registers == 32 else 10) // wide))
+        most = (15, 5) if shape.pooled else (25, 10)
+        at_once = max(1, most[0 if self._machine.registers == 32 else 1] // wide)
         with code.loop(0, shape.outputs) as output, code.loop(0, shape.inputs) as channel:
             for top in range(0, tall, at_once):
-                taps = [
-                    (down, right)
-                    for down in range(top, min(tall, top + at_once))
-                    for right in range(wide)
-                ]
-                self._sum_taps(source, output, channel, taps)
+                rows = range(top, min(tall, top + at_once))
+                taps = [(down, right) for down in rows for right in range(wide)]
+                sums = dict(zip(taps, code.variables(len(taps)), strict=True))
+                places = {tap: code.index(tap[0] * wide + tap[1]) for tap in taps}
+                for tap, one in sums.items():
+                    one.set(self._weights.load(output, channel, places[tap]))
+                if shape.pooled:
+                    self._sum_selected(source, self._gradient(model, image), output, channel, sums)
+                else:
+                    self._sum_all(source, output, channel, sums)
+                for tap, one in sums.items():
+                    self._weights.store(one.get(), output, channel, places[tap])
 
-    def _sum_taps(
-        self, source: Volume, output: Index, channel: Index, taps: list[tuple[int, int]]
-    ) -> None:
-        code, shape = self._code, self._shape
-        tile = Tile(code, self._machine, 1, shape.result)
-        sums = dict(zip(taps, code.variables(len(taps)), strict=True))
-        places = {tap: code.index(tap[0] * shape.kernel[1] + tap[1]) for tap in taps}
-        for tap, one in sums.items():
-            one.set(self._weights.load(output, channel, places[tap]))
+    def _sum_all(self, source: Volume, output: Index, channel: Index, sums: Taps) -> None:
+        code = self._code
+        tile = Tile(code, self._machine, 1, self._shape.result)
+        (first, left), (last, right) = min(sums), max(sums)
         with code.loop(0, tile.rows) as row, code.loop(0, tile.columns) as column:
-            down, right = row * tile.height, column * tile.width
-            top, left = down + self._border[0], right + self._border[1]
+            y, x = row * tile.height, column * tile.width
             gradients = {
-                (below, beside): self._spread.load(output, top + below, left + beside)
+                (below, beside): self._spread.load(
+                    output, y + self._border[0] + below, x + self._border[1] + beside
+                )
                 for below, beside in tile.places
             }
-            for y in range(taps[0][0], taps[-1][0] + tile.height):
-                for x in range(taps[0][1], taps[-1][1] + tile.width):
-                    value = source.load(channel, down + y, right + x)
+            for down in range(first, last + tile.height):
+                for across in range(left, right + tile.width):
+                    value = source.load(channel, y + down, x + across)
                     for (below, beside), gradient in gradients.items():
-                        if met := sums.get((y - below, x - beside)):
+                        if met := sums.get((down - below, across - beside)):
                             met.set(code.multiply_add(value, gradient, met.get()))
-        for tap, one in sums.items():
-            self._weights.store(one.get(), output, channel, places[tap])
+
+    def _sum_selected(
+        self, source: Volume, gradients: Volume, output: Index, channel: Index, sums: Taps
+    ) -> None:
+        code, shape = self._code, self._shape
+        (first, _), (last, _) = min(sums), max(sums)
+        wide = shape.kernel[1]
+        with code.loop(0, shape.stored[0]) as row, code.loop(0, shape.stored[1]) as column:
+            at = gradients.at(output, row, column)
+            which = code.load_codes(code.pointers["codes"], at)
+            counts = code.select(
+                code.same(which, code.codes(DROPPED)),
+                code.constant(0),
+                code.load(gradients.pointer, at),
+            )
+            right, below = code.has_bit(which, 1), code.has_bit(which, 2)
+            before: list[Any] = []
+            for down in range(first, last + 2):
+                y, x = row * 2 + down, column * 2
+                values = [source.load(channel, y, x + across) for across in range(wide + 1)]
+                chosen = [code.select(right, values[n + 1], values[n]) for n in range(wide)]
+                for across, (above, under) in enumerate(zip(before, chosen, strict=False)):
+                    met = sums[down - 1, across]
+                    value = code.select(below, under, above)
+                    met.set(code.multiply_add(value, counts, met.get()))
+                before = chosen
 
     def sum_inputs(self, model: Index, image: Index) -> None:
         """An input's gradient: all weights times the gradients of the outputs that they led to."""

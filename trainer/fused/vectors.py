@@ -202,6 +202,12 @@ class Code:
         """Where two vectors of codes agree."""
         return self._builder.icmp_unsigned("==", a, b)
 
+    def has_bit(self, codes: Any, bit: int) -> Any:
+        """Where a bit of a vector's codes is set."""
+        return self._builder.icmp_unsigned(
+            "!=", self._builder.and_(codes, self.codes(bit)), self.codes(0)
+        )
+
     def select(self, where: Any, a: Any, b: Any) -> Any:
         return self._builder.select(where, a, b)
 
