@@ -41,7 +41,10 @@ def contenders(data: Path, part: float, logs: Path) -> dict[str, list[str]]:
 
 
 class PeakMemory(threading.Thread):
-    """The most memory that a process and its descendants held at once, sampled."""
+    """The most memory that a process and its descendants held at once.
+
+    Sampled every five seconds: each sample stops the processes for a moment.
+    """
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -57,7 +60,7 @@ class PeakMemory(threading.Thread):
                 except (psutil.NoSuchProcess, psutil.AccessDenied):
                     continue
             self.peak = max(self.peak, total)
-            time.sleep(1)
+            time.sleep(5)
 
 
 def run(name: str, command: list[str], folder: Path) -> dict[str, Any]:

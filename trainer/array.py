@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from trainer import checkpoint
 from trainer.config import Report, TrainConfig
-from trainer.data import Dataset, Split, batches, load_for, to_float
+from trainer.data import Dataset, Split, batches, load_for
 from trainer.fused import ArrayOptimizer, ModuleArray
 from trainer.loop import TrainState, autocast, in_full, pick_device, precisely
 from trainer.tensorboard import TensorBoardLogger
@@ -189,7 +189,7 @@ class TrainingArray:
     def _train_batch(self, size: int) -> None:
         positions = self._cursor + torch.arange(size, device=self._cursor.device)
         index = self._order.index_select(1, positions)
-        arranged = to_float(self._model.arrange(self._data.train.images[index]))
+        arranged = self._model.gather(self._data.train.images, index)
         labels = self._data.train.labels[index]
         with autocast(self._order.device, self._precision):
             logits = self._model.outputs(arranged, size)

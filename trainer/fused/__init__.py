@@ -12,6 +12,7 @@ each computes what it would alone, up to the order of floating-point sums.
     convolution.py          a convolution, its pooling and its ReLU, for the layers in lanes
     forward.py backward.py  its kernels,
     tiles.py                and what they work on
+    gather.py               a batch of images, for those layers
     vectors.py              the language that kernels are written in, compiled by LLVM
     optim.py                Adam, AdamW and SGD with settings for each member,
     adam.py                 the first two in one pass over memory

@@ -62,8 +62,7 @@ def adam_step(settings: Settings) -> Callable[..., None]:
         code.store(mean, code.pointers["means"], at)
         code.store(square, code.pointers["squares"], at)
     code.end()
-    compiled = program.compile()
-    function = compiled.function("step", len(POINTERS), 1)
+    function = program.compile("step", len(POINTERS), 1)
     corrections = ((ctypes.c_double if settings.double else ctypes.c_float) * 2)()
 
     def step(number: float, *tensors: Tensor) -> None:
@@ -72,5 +71,4 @@ def adam_step(settings: Settings) -> Callable[..., None]:
         addresses = [tensor.data_ptr() for tensor in tensors]
         function(*addresses, ctypes.addressof(corrections), tensors[0].numel())
 
-    step.compiled = compiled  # type: ignore[attr-defined]
     return step

@@ -76,6 +76,10 @@ class ModuleArray(nn.Module):
         """The members' inputs, of any type of number, as :meth:`outputs` takes them."""
         return self._layout.arrange(inputs)
 
+    def gather(self, images: Tensor, index: Tensor) -> Tensor:
+        """Images for :meth:`outputs`: bytes (M, C, H, W) at an index (K, N), as [0, 1]."""
+        return self._layout.gather(images, index)
+
     def outputs(self, arranged: Tensor, count: int) -> Tensor:
         """The outputs, (K, N, out), for arranged inputs; ``count``: their N."""
         return self._layout.results(self._body(arranged), count)

@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 from trainer.fused.backward import BACKWARD, write_backward
 from trainer.fused.forward import FORWARD, write_forward
 from trainer.fused.tiles import INDICES, Shape
-from trainer.fused.vectors import Compiled, Program, this_machine
+from trainer.fused.vectors import Program, this_machine
 
 
 class Convolve(torch.autograd.Function):
@@ -64,7 +64,6 @@ class Kernel:
 
     call: Callable[..., None]
     scratch: int
-    compiled: Compiled  # lives as long as its function
 
 
 @lru_cache(maxsize=64)
@@ -73,8 +72,7 @@ def forward_kernel(shape: Shape) -> Kernel:
     machine = this_machine()
     program = Program(machine, double=shape.double)
     write_forward(program, machine, shape)
-    compiled = program.compile()
-    return Kernel(compiled.function("forward", len(FORWARD), len(INDICES)), 0, compiled)
+    return Kernel(program.compile("forward", len(FORWARD), len(INDICES)), 0)
 
 
 @lru_cache(maxsize=64)
@@ -83,8 +81,7 @@ def backward_kernel(shape: Shape, *, to_input: bool) -> Kernel:
     machine = this_machine()
     program = Program(machine, double=shape.double)
     scratch = write_backward(program, machine, shape, to_input=to_input)
-    compiled = program.compile()
-    return Kernel(compiled.function("backward", len(BACKWARD), len(INDICES)), scratch, compiled)
+    return Kernel(program.compile("backward", len(BACKWARD), len(INDICES)), scratch)
 
 
 def _run(kernel: Kernel, tensors: Sequence[Tensor | None], images: Tensor) -> None:

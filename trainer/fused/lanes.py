@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from trainer.fused.common import MULTIPLE, CannotFuse
 from trainer.fused.convolution import Convolve
+from trainer.fused.gather import gather
 from trainer.fused.stacked import Stacked, StackedBatchNorm2d
 
 MOST_CHANNELS = 64
@@ -61,6 +62,14 @@ class Lanes:
             images = torch.cat((images, filling), dim=-1)
         images = images.contiguous()
         return images.expand(self._size, *images.shape[1:]) if shared else images
+
+    def gather(self, images: Tensor, index: Tensor) -> Tensor:
+        """Bytes (M, C, H, W) at an index (K, N), as numbers in [0, 1], in this layout."""
+        self._images = index.shape[1]
+        missing = -self._images % MULTIPLE
+        if missing:  # by images that nobody looks at
+            index = F.pad(index, (0, missing))
+        return gather(images, index)
 
     def results(self, outputs: Tensor, count: int) -> Tensor:
         """The outputs for this many inputs, (K, N, out)."""

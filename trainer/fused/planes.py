@@ -36,6 +36,10 @@ class Planes:
         planes = inputs.transpose(0, 1).flatten(1, 2)
         return planes.contiguous(memory_format=torch.channels_last)
 
+    def gather(self, images: Tensor, index: Tensor) -> Tensor:
+        """Bytes (M, C, H, W) at an index (K, N), as numbers in [0, 1], in this layout."""
+        return self.arrange(images[index]).to(torch.get_default_dtype()).div_(255)
+
     def results(self, outputs: Tensor, count: int) -> Tensor:
         """The outputs for this many inputs, (K, N, out)."""
         return outputs

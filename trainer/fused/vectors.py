@@ -65,9 +65,9 @@ class Index:
         small = self._builder.icmp_signed("<", self.value, INDEX(least))
         return Index(self._builder, self._builder.select(small, INDEX(least), self.value))
 
-    def at_most(self, most: int) -> "Index":
-        large = self._builder.icmp_signed(">", self.value, INDEX(most))
-        return Index(self._builder, self._builder.select(large, INDEX(most), self.value))
+    def at_most(self, most: "Index | int") -> "Index":
+        large = self._builder.icmp_signed(">", self.value, _value(most))
+        return Index(self._builder, self._builder.select(large, _value(most), self.value))
 
 
 def _value(index: Index | int) -> Any:
@@ -79,7 +79,8 @@ class Code:
 
     Args:
         program: where it will stand.
-        pointers: names of its arguments that are addresses; those of bytes end in ``codes``.
+        pointers: names of its arguments that are addresses; those of bytes end in ``codes`` or
+            ``bytes``, that of whole numbers is ``index``.
         indices: names of its arguments after those, 64-bit whole numbers.
 
     Attributes:
@@ -92,7 +93,7 @@ class Code:
         self.width, self._number = program.width, program.number
         self.vector = program.vector
         self._bytes = ir.VectorType(BYTE, self.width)
-        types = [(BYTE if p.endswith("codes") else self._number).as_pointer() for p in pointers]
+        types = [self._type(pointer).as_pointer() for pointer in pointers]
         kind = ir.FunctionType(ir.VoidType(), types + [INDEX] * len(indices))
         function = ir.Function(program.module, kind, name)
         for argument in function.args[: len(pointers)]:
@@ -109,6 +110,11 @@ class Code:
             name: Index(self._builder, argument)
             for name, argument in zip(indices, function.args[len(pointers) :], strict=True)
         }
+
+    def _type(self, pointer: str) -> Any:
+        if pointer.endswith(("codes", "bytes")):
+            return BYTE
+        return INDEX if pointer == "index" else self._number
 
     @contextmanager
     def loop(self, start: Index | int, stop: Index | int, step: int = 1) -> Iterator[Index]:
@@ -149,13 +155,35 @@ class Code:
         return self._builder.load(self._address(pointer, offset, self.vector), align=4)
 
     def store(self, vector: Any, pointer: Any, offset: Index) -> None:
-        self._builder.store(vector, self._address(pointer, offset, self.vector), align=4)
+        self._builder.store(vector, self._address(pointer, offset, vector.type), align=4)
 
     def load_codes(self, pointer: Any, offset: Index) -> Any:
         return self._builder.load(self._address(pointer, offset, self._bytes), align=1)
 
     def store_codes(self, codes: Any, pointer: Any, offset: Index) -> None:
         self._builder.store(codes, self._address(pointer, offset, self._bytes), align=1)
+
+    def load_index(self, pointer: Any, offset: Index) -> Index:
+        return Index(self._builder, self._builder.load(self._builder.gep(pointer, [offset.value])))
+
+    def load_bytes(self, pointer: Any, offset: Index, count: int) -> Any:
+        kind = ir.VectorType(BYTE, count)
+        return self._builder.load(self._address(pointer, offset, kind), align=1)
+
+    def interleave(self, a: Any, b: Any) -> tuple[Any, Any]:
+        """The first halves of two vectors, place by place in turn, and their second halves."""
+        count = a.type.count
+        order = [place + side * count for place in range(count) for side in (0, 1)]
+        kind = ir.VectorType(ir.IntType(32), count)
+        halves = (order[:count], order[count:])
+        low, high = (self._builder.shuffle_vector(a, b, ir.Constant(kind, half)) for half in halves)
+        return low, high
+
+    def as_numbers(self, some_bytes: Any, divisor: float) -> Any:
+        """Bytes as numbers, divided."""
+        kind = ir.VectorType(self._number, some_bytes.type.count)
+        divisors = ir.Constant(kind, [divisor] * kind.count)
+        return self._builder.fdiv(self._builder.uitofp(some_bytes, kind), divisors)
 
     def load_everywhere(self, pointer: Any, offset: Index) -> Any:
         """One number from memory, in all places of a vector."""
@@ -230,7 +258,7 @@ class Variable:
 
 
 class Program:
-    """Functions over vectors of 32- or 64-bit numbers, compiled together."""
+    """What is compiled together: a function over vectors of 32- or 64-bit numbers."""
 
     def __init__(self, machine: Machine, *, double: bool) -> None:
         self._machine = machine
@@ -248,8 +276,11 @@ class Program:
         kind = ir.FunctionType(result, arguments)
         return ir.Function(self.module, kind, f"llvm.{name}.v{self.width}f{bits}")
 
-    def compile(self) -> "Compiled":
-        """Machine code; loops stay as they were written, whose author has counted registers."""
+    def compile(self, name: str, pointers: int, indices: int) -> Callable[..., None]:
+        """One of its functions as machine code; Python's lock is released while it runs.
+
+        Loops stay as they were written, whose author has counted registers.
+        """
         module = binding.parse_assembly(str(self.module))
         module.verify()
         target = binding.Target.from_default_triple().create_target_machine(
@@ -261,18 +292,8 @@ class Program:
         passes.getModulePassManager().run(module, passes)
         engine = binding.create_mcjit_compiler(module, target)
         engine.finalize_object()
-        return Compiled(engine)
-
-
-class Compiled:
-    """Machine code, for as long as this object lives."""
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-
-    def function(self, name: str, pointers: int, indices: int) -> Callable[..., None]:
-        """One of its functions; Python's lock is released while it runs."""
         arguments = [ctypes.c_void_p] * pointers + [ctypes.c_int64] * indices
-        kind = ctypes.CFUNCTYPE(None, *arguments)
-        compiled: Callable[..., None] = kind(self._engine.get_function_address(name))
+        function: Any = ctypes.CFUNCTYPE(None, *arguments)(engine.get_function_address(name))
+        function.engine = engine  # the code lives as long as this
+        compiled: Callable[..., None] = function
         return compiled
