@@ -49,7 +49,7 @@ def stand_guard(mark: str) -> None:
         for pid in found:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        time.sleep(0.25)
+        time.sleep(0.25 if found else 0.05)
         if not found and not marked(mark):
             return
 

@@ -88,6 +88,10 @@ def train_many(
         trainer.fused.CannotFuse: the configs cannot be trained as one array.
     """
     from trainer.array import run_array  # imports torch
+    from trainer.fused import CannotFuse
+
+    if len(keys := {fuse_key(config) for config in configs}) > 1:
+        raise CannotFuse(f"the configs differ in what must agree: {'; '.join(sorted(keys))}")
 
     nothing: list[Path | None] = [None] * len(configs)
     return run_array(

@@ -118,3 +118,33 @@ def test_narrow_vectors_in_few_registers_do_the_same(dtype: torch.dtype) -> None
 def test_a_kernel_is_compiled_once_for_its_shape() -> None:
     shape = Shape(1, 2, 6, 6, (3, 3), pooled=True, rectified=False, double=False)
     assert forward_kernel(shape) is forward_kernel(shape)
+
+
+GOOD = {
+    "images": torch.zeros(2, 3, 8, 8, 16),
+    "weight": torch.zeros(2, 4, 3, 3, 3),
+    "bias": torch.zeros(2, 4),
+    "pooled": True,
+    "rectified": True,
+}
+BAD: dict[str, tuple[dict[str, object], str]] = {
+    "other types": ({"images": torch.zeros(2, 3, 8, 8, 16).double()}, "types must agree"),
+    "half numbers": (
+        {name: GOOD[name].bfloat16() for name in ("images", "weight", "bias")},
+        "of 32 or 64 bits",
+    ),
+    "fewer channels": ({"images": torch.zeros(2, 2, 8, 8, 16)}, "do not fit one another"),
+    "more models": ({"images": torch.zeros(3, 3, 8, 8, 16)}, "do not fit one another"),
+    "other biases": ({"bias": torch.zeros(2, 3)}, "do not fit one another"),
+    "no multiple of 16": ({"images": torch.zeros(2, 3, 8, 8, 5)}, "a multiple of 16, got 5"),
+    "no images": ({"images": torch.zeros(2, 3, 8, 8, 0)}, "a multiple of 16, got 0"),
+    "nothing left after pooling": ({"images": torch.zeros(2, 3, 3, 3, 16)}, "are too small"),
+    "ReLU alone": ({"pooled": False}, "only together with pooling"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_kernels_would_read_wrongly_is_refused(name: str) -> None:
+    wrong, reason = BAD[name]
+    with pytest.raises(ValueError, match=reason):
+        Convolve.apply(*(GOOD | wrong).values())

@@ -298,3 +298,78 @@ def test_models_and_optimizers_that_differ_are_refused() -> None:
     betas = [Adam(m.parameters(), betas=(0.9 - i / 10, 0.9)) for i, m in enumerate(models)]
     with pytest.raises(CannotFuse, match="more than lr, weight decay and momentum"):
         ArrayOptimizer(array.stacked(), betas)
+
+
+class Named(nn.Module):
+    """A network whose layers have names that mislead, or that takes its tensors apart."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.relu = nn.ReLU6() if kind == "relu" else nn.ReLU()
+        self.a = nn.Sequential(nn.Tanh() if kind == "names" else nn.Identity())
+        self.a_0 = nn.Identity()
+        self.pool = nn.MaxPool2d(2)
+        self.out = nn.Linear(36, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(self.relu(self.conv(x)))
+        x = self.a_0(self.a(x))
+        if self.kind == "sizes":
+            x = x * x.size(0)
+        return self.out(x.flatten(1))
+
+
+@pytest.mark.parametrize("kind", ["relu", "names"])
+def test_a_layer_is_what_it_is_and_not_what_it_is_called(kind: str) -> None:
+    models = build(lambda: Named(kind))
+    array = ModuleArray(models, torch.rand(2, 1, 8, 8))
+    inputs = 30 * torch.randn(SIZE, 4, 1, 8, 8)
+    for model, own, got in zip(models, inputs, array(inputs), strict=True):
+        torch.testing.assert_close(got, model(own))
+
+
+def test_what_computes_with_sizes_is_refused() -> None:
+    models = build(lambda: Named("sizes"))
+    with pytest.raises(CannotFuse, match="computes with sizes"):
+        ModuleArray(models, torch.rand(SIZE, 1, 8, 8))
+
+
+def test_a_frozen_parameter_of_any_member_is_refused() -> None:
+    models = build(CNN)
+    models[1].get_parameter("out.bias").requires_grad_(requires_grad=False)
+    with pytest.raises(CannotFuse, match=r"out\.bias: a parameter that is not trained"):
+        ModuleArray(models, torch.rand(2, 1, 28, 28))
+
+
+def test_a_member_and_its_array_do_not_put_one_another_into_modes() -> None:
+    models = build(in_lanes)
+    models[0].eval()
+    array = ModuleArray(models, torch.rand(2, 1, 13, 14))
+    assert [model.training for model in models] == [False, True, True]
+    assert all(module.training for module in array.modules())
+
+
+def test_each_member_counts_its_own_steps() -> None:
+    models = build(perceptron)
+    optimizers = [OPTIMIZERS["adam"](model, i) for i, model in enumerate(models)]
+    train_both(models, optimizers, (20,), steps=2)
+    saved = copy.deepcopy(optimizers[0].state_dict())
+    alone = OPTIMIZERS["adam"](models[0], 0)
+    alone.load_state_dict(saved)
+    loss_of(models[0](torch.rand(4, 20)), torch.arange(4)).backward()
+    alone.step()
+    assert {float(state["step"]) for state in alone.state.values()} == {3.0}
+    assert {float(state["step"]) for state in optimizers[1].state.values()} == {2.0}
+
+
+def test_optimizers_that_cannot_be_one_stay_as_they_were() -> None:
+    models = build(perceptron)
+    optimizers = [OPTIMIZERS["adam"](model, i) for i, model in enumerate(models)]
+    loss_of(models[0](torch.rand(4, 20)), torch.arange(4)).backward()
+    optimizers[0].step()
+    array = ModuleArray(models, torch.rand(2, 20))
+    with pytest.raises(CannotFuse, match="different numbers of steps"):
+        ArrayOptimizer(array.stacked(), optimizers)
+    assert not optimizers[1].state

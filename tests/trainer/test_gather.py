@@ -36,3 +36,10 @@ def test_each_place_holds_the_byte_of_its_image_over_255(shape: tuple[int, ...])
 def test_what_it_cannot_read_is_refused(images: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="images must be contiguous bytes, at least 16 in each"):
         gather(images, torch.zeros(1, 16, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("index", [[4], [-1]], ids=["behind", "before"])
+def test_an_index_outside_of_the_images_is_refused(index: list[int]) -> None:
+    images = torch.zeros(4, 1, 28, 28, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="from 0 to before 4"):
+        gather(images, torch.tensor([index * 16]))

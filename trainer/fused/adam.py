@@ -30,7 +30,7 @@ class Settings:
 
 @lru_cache(maxsize=16)
 def adam_step(settings: Settings) -> Callable[..., None]:
-    """A function of the tensors of :data:`POINTERS` but the last, and the number of the step.
+    """A function of the number of the step, and the tensors of :data:`POINTERS` but the last.
 
     The tensors are flat, of one length, a multiple of 16.
     """
@@ -63,11 +63,12 @@ def adam_step(settings: Settings) -> Callable[..., None]:
         code.store(square, code.pointers["squares"], at)
     code.end()
     function = program.compile("step", len(POINTERS), 1)
-    corrections = ((ctypes.c_double if settings.double else ctypes.c_float) * 2)()
+    two_numbers = (ctypes.c_double if settings.double else ctypes.c_float) * 2
 
     def step(number: float, *tensors: Tensor) -> None:
-        corrections[0] = 1 / (1 - settings.beta1**number)
-        corrections[1] = (1 - settings.beta2**number) ** -0.5
+        corrections = two_numbers(
+            1 / (1 - settings.beta1**number), (1 - settings.beta2**number) ** -0.5
+        )
         addresses = [tensor.data_ptr() for tensor in tensors]
         function(*addresses, ctypes.addressof(corrections), tensors[0].numel())
 

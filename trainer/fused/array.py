@@ -5,6 +5,7 @@ what treats all numbers alike stays as it is. The members' own parameters become
 array's, so a member can be read, saved and loaded as if it were alone.
 """
 
+import copy
 import operator
 from collections.abc import Sequence
 from contextlib import suppress
@@ -54,14 +55,15 @@ class ModuleArray(nn.Module):
         super().__init__()
         self.size = len(members)
         _check_equal(members)
+        modes = [member.training for member in members]
         try:
             with torch.no_grad():
                 expected = [member.eval()(example) for member in members]
             self._layout, self._body = self._build(members, expected, example)
             self._stacked = _adopt(self._body, members)
         finally:
-            for member in members:
-                member.train()
+            for member, mode in zip(members, modes, strict=True):
+                member.train(mode)
         self.train()
 
     @property
@@ -82,7 +84,7 @@ class ModuleArray(nn.Module):
 
     def outputs(self, arranged: Tensor, count: int) -> Tensor:
         """The outputs, (K, N, out), for arranged inputs; ``count``: their N."""
-        return self._layout.results(self._body(arranged), count)
+        return self._layout.run(self._body, arranged, count)
 
     def stacked(self) -> list[nn.Parameter]:
         """The parameters, (K, *shape) each, in the order of a member's ``parameters()``."""
@@ -115,8 +117,8 @@ def _compare(
     body.eval()
     try:
         with torch.no_grad():
-            got = layout.results(body(layout.arrange(inputs)), inputs.shape[1])
-    except (RuntimeError, IndexError) as error:
+            got = layout.run(body, layout.arrange(inputs), inputs.shape[1])
+    except (RuntimeError, IndexError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CannotFuse(f"a layer gets another shape than alone: {reason}") from None
     for one, own in zip(got, expected, strict=True):
@@ -135,7 +137,7 @@ def _fuse(traced: fx.Graph, members: Sequence[nn.Module], layout: Layout) -> fx.
         match node.op:
             case "call_module":
                 layers = [member.get_submodule(str(node.target)) for member in members]
-                name = str(node.target).replace(".", "_")
+                name = _flat_name(str(node.target))
                 root.add_module(name, _fuse_layer(str(node.target), layers, layout))
                 node.target = name
             case "call_function" | "call_method":
@@ -144,8 +146,20 @@ def _fuse(traced: fx.Graph, members: Sequence[nn.Module], layout: Layout) -> fx.
                 raise CannotFuse(f"{node.target}: a tensor used outside a layer")
     body = fx.GraphModule(root, graph)
     body.graph.eliminate_dead_code()
+    for node in body.graph.nodes:
+        if _reads_sizes(node):
+            raise CannotFuse(f"{node.name}: computes with sizes, or takes a part of a tensor")
     body.recompile()
     return body
+
+
+def _flat_name(name: str) -> str:
+    """A layer's name without dots, and no other layer's."""
+    return name.replace("_", "_u").replace(".", "_d")
+
+
+def _reads_sizes(node: fx.Node) -> bool:
+    return node.target in SIZES or node.target in (getattr, operator.getitem)
 
 
 def _trace(member: nn.Module) -> fx.Graph:
@@ -194,7 +208,7 @@ def _fuse_layer(name: str, layers: Sequence[Any], layout: Layout) -> nn.Module:
                 raise CannotFuse(f"{name}: Flatten other than from dimension 1 to the last")
             return Flatten(layout)
     if type(first) in ACTIVATIONS or type(first) in layout.kept:
-        kept: nn.Module = first
+        kept: nn.Module = copy.deepcopy(first)  # its member may be put into another mode
         return kept
     raise CannotFuse(f"{name}: {type(first).__name__} has no array form")
 
@@ -208,8 +222,8 @@ def _rewrite_call(graph: fx.Graph, node: fx.Node, layout: Layout) -> None:
             flat = graph.call_function(layout.flatten, (node.args[0],))
         node.replace_all_uses_with(flat)
         graph.erase_node(node)
-    elif node.target in SIZES or node.target is getattr or node.target is operator.getitem:
-        return  # only used to flatten, and dead once that is replaced
+    elif _reads_sizes(node):
+        return  # may be used only to flatten; then it is dead once that is replaced
     elif node.target not in FUNCTIONS | METHODS | layout.kept:
         shown = getattr(node.target, "__name__", str(node.target))
         raise CannotFuse(f"{node.name}: {shown}() has no array form")
@@ -222,11 +236,12 @@ def _arguments(node: fx.Node) -> list[Any]:
 
 
 def _check_equal(members: Sequence[nn.Module]) -> None:
-    for name, parameter in members[0].named_parameters(remove_duplicate=False):
-        if not parameter.requires_grad:
-            raise CannotFuse(f"{name}: a parameter that is not trained")
-        if name not in dict(members[0].named_parameters()):
-            raise CannotFuse(f"{name}: a parameter that is shared between layers")
+    for member in members:
+        for name, parameter in member.named_parameters(remove_duplicate=False):
+            if not parameter.requires_grad:
+                raise CannotFuse(f"{name}: a parameter that is not trained")
+            if name not in dict(member.named_parameters()):
+                raise CannotFuse(f"{name}: a parameter that is shared between layers")
     described = [(repr(m), {n: p.shape for n, p in m.state_dict().items()}) for m in members]
     if any(type(m) is not type(members[0]) for m in members) or any(
         one != described[0] for one in described
@@ -239,7 +254,7 @@ def _adopt(root: nn.Module, members: Sequence[nn.Module]) -> list[nn.Parameter]:
     stacked = []
     for name, parameter in members[0].named_parameters():
         layer, _, kind = name.rpartition(".")
-        fused = dict(root.named_children()).get(layer.replace(".", "_"))
+        fused = dict(root.named_children()).get(_flat_name(layer))
         whole = getattr(fused, kind, None)
         if whole is None or whole.shape[1:] != parameter.shape:
             raise CannotFuse(f"{name}: a parameter that no fused layer holds")

@@ -42,7 +42,7 @@ def write_backward(program: Program, machine: Machine, shape: Shape, *, to_input
     with code.loop(code.indices["first"], code.indices["last"]) as model:
         _clear(code, weights, of_weights + of_biases)
         with code.loop(0, images, code.width) as image:
-            backward.spread_gradient(model, image)
+            backward.spread_gradient(model, image, stored=to_input or not shape.pooled)
             backward.sum_weights(model, image)
             if to_input:
                 backward.sum_inputs(model, image)
@@ -80,8 +80,8 @@ class _Backward:
         start = model * self._images * of_model + image
         return Volume(code, code.pointers["gradient"], start, shape.stored, self._images)
 
-    def spread_gradient(self, model: Index, image: Index) -> None:
-        """Each pooled place's gradient to the one of its four places that was the largest."""
+    def spread_gradient(self, model: Index, image: Index, *, stored: bool) -> None:
+        """Each pooled place's gradient to the one of its four that was the largest; and biases."""
         code, shape = self._code, self._shape
         source = self._gradient(model, image)
         with (
@@ -101,7 +101,9 @@ class _Backward:
             total = self._biases.load(channel, code.index(0), code.index(0))
             for n, part in enumerate(parts):
                 down, right = row * side + n // 2, column * side + n % 2
-                self._spread.store(part, channel, down + self._border[0], right + self._border[1])
+                if stored:
+                    top, left = down + self._border[0], right + self._border[1]
+                    self._spread.store(part, channel, top, left)
                 total = code.add(total, part)
             self._biases.store(total, channel, code.index(0), code.index(0))
 

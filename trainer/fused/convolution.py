@@ -6,6 +6,7 @@ Memory is (models, channels, height, width, images): what a register loads lies 
 kernels are compiled for each shape when it is first met, which takes a few tenths of a second.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from trainer.fused.backward import BACKWARD, write_backward
+from trainer.fused.common import MULTIPLE
 from trainer.fused.forward import FORWARD, write_forward
 from trainer.fused.tiles import INDICES, Shape
 from trainer.fused.vectors import Program, this_machine
@@ -32,12 +34,13 @@ class Convolve(torch.autograd.Function):
     def forward(
         ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, pooled: bool, rectified: bool
     ) -> Tensor:
-        if not images[0].is_contiguous():
-            images = images.contiguous()
         models, outputs, inputs, down, right = weight.shape
         height, width, count = images.shape[2:]
         double = images.dtype is torch.float64
         shape = Shape(inputs, outputs, height, width, (down, right), pooled, rectified, double)
+        _check(shape, images, weight, bias)
+        if not images[0].is_contiguous():
+            images = images.contiguous()
         result = images.new_empty(models, outputs, *shape.stored, count)
         codes = torch.empty(result.shape if pooled else 0, dtype=torch.uint8)
         tensors = (images, weight.contiguous(), bias.contiguous(), result, codes)
@@ -56,6 +59,24 @@ class Convolve(torch.autograd.Function):
         given = (gradients[0].contiguous(), codes, images, weight.contiguous())
         _run(kernel, (*given, to_input, to_weight, to_bias), images)
         return to_input, to_weight, to_bias, None, None
+
+
+def _check(shape: Shape, images: Tensor, weight: Tensor, bias: Tensor) -> None:
+    """Refuse what the kernels, which read by addresses, would read wrongly or not end at."""
+    models, outputs, inputs = weight.shape[:3]
+    if weight.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"weights must be of 32 or 64 bits, got {weight.dtype}")
+    if not images.dtype == weight.dtype == bias.dtype:
+        raise ValueError(f"types must agree, got {images.dtype}, {weight.dtype} and {bias.dtype}")
+    if images.shape[:2] != (models, inputs) or bias.shape != (models, outputs):
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in (images, weight, bias))
+        raise ValueError(f"images, weights and biases do not fit one another: {shapes}")
+    if images.shape[-1] == 0 or images.shape[-1] % MULTIPLE:
+        raise ValueError(f"images must be a multiple of {MULTIPLE}, got {images.shape[-1]}")
+    if min(shape.stored) < 1:
+        raise ValueError(f"images of {shape.height} x {shape.width} are too small")
+    if shape.rectified and not shape.pooled:
+        raise ValueError("ReLU is done only together with pooling")
 
 
 @dataclass(frozen=True)
@@ -87,11 +108,10 @@ def backward_kernel(shape: Shape, *, to_input: bool) -> Kernel:
 def _run(kernel: Kernel, tensors: Sequence[Tensor | None], images: Tensor) -> None:
     """Run a kernel for all models, on as many threads as torch may use."""
     models, count = images.shape[0], images.shape[-1]
-    addresses = [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
 
-    def run(first: int, last: int) -> None:
+    def run(first: int, last: int) -> None:  # holds the tensors, also if nobody waits for it
         own = [images.new_empty(kernel.scratch)] if kernel.scratch else []
-        pointers = (*addresses, *(tensor.data_ptr() for tensor in own))
+        pointers = [0 if tensor is None else tensor.data_ptr() for tensor in (*tensors, *own)]
         kernel.call(*pointers, first, last, count, images.stride(0))
 
     threads = min(models, torch.get_num_threads())
@@ -99,9 +119,15 @@ def _run(kernel: Kernel, tensors: Sequence[Tensor | None], images: Tensor) -> No
         run(0, models)
         return
     bounds = [models * part // threads for part in range(threads + 1)]
-    list(_pool(threads).map(run, bounds[:-1], bounds[1:]))
+    list(_threads(threads).map(run, bounds[:-1], bounds[1:]))
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _threads(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="convolution")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        after_in_child=_threads.cache_clear
+    )  # a fork has none of its parent's threads

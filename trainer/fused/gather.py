@@ -29,8 +29,10 @@ def gather(images: Tensor, index: Tensor) -> Tensor:
         (K, C, H, W, N), of torch's default type: 32 or 64 bits.
 
     Raises:
-        ValueError: the images are not such.
+        ValueError: the images or the index are not such.
     """
+    if index.dtype is not torch.int64 or index.min() < 0 or index.max() >= len(images):
+        raise ValueError(f"an index must be whole numbers from 0 to before {len(images)}")
     if (
         images.dtype is not torch.uint8
         or not images.is_contiguous()

@@ -7,7 +7,7 @@ kernel.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 import torch
@@ -33,7 +33,7 @@ class Lanes:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._followed: dict[str, list[str]] = {}
+        self._followed: dict[str, set[str]] = {}
         self._images = 0
 
     def absorb(self, graph: fx.Graph, member: nn.Module) -> None:
@@ -42,19 +42,16 @@ class Lanes:
         if not convolutions:
             raise CannotFuse("there is no convolution")
         for node in convolutions:
-            followers = list(_followers(node, member))
-            kinds = [kind for _, kind in followers]
-            if kinds and node.target in self._followed:
-                raise CannotFuse(f"{node.target}: used more than once")
-            self._followed[str(node.target)] = kinds
-            for follower, _ in followers:
+            followers = _followers(node, member)
+            if self._followed.setdefault(str(node.target), {*followers}) != {*followers}:
+                raise CannotFuse(f"{node.target}: used in more than one way")
+            for follower in reversed(followers.values()):
                 follower.replace_all_uses_with(node)
                 graph.erase_node(follower)
 
     def arrange(self, inputs: Tensor) -> Tensor:
         """The members' inputs, (K, N, C, H, W) or (K, N, F), in this layout."""
-        self._images = inputs.shape[1]
-        missing = -self._images % MULTIPLE
+        missing = -inputs.shape[1] % MULTIPLE
         shared = inputs.stride(0) == 0  # the same images for all
         images = (inputs[:1] if shared else inputs).movedim(1, -1)
         if missing:
@@ -65,14 +62,15 @@ class Lanes:
 
     def gather(self, images: Tensor, index: Tensor) -> Tensor:
         """Bytes (M, C, H, W) at an index (K, N), as numbers in [0, 1], in this layout."""
-        self._images = index.shape[1]
-        missing = -self._images % MULTIPLE
+        missing = -index.shape[1] % MULTIPLE
         if missing:  # by images that nobody looks at
             index = F.pad(index, (0, missing))
         return gather(images, index)
 
-    def results(self, outputs: Tensor, count: int) -> Tensor:
-        """The outputs for this many inputs, (K, N, out)."""
+    def run(self, body: nn.Module, arranged: Tensor, count: int) -> Tensor:
+        """The outputs of an array's body for this many inputs, (K, N, out)."""
+        self._images = count
+        outputs: Tensor = body(arranged)
         return outputs[..., :count].transpose(1, 2)
 
     def flatten(self, features: Tensor) -> Tensor:
@@ -104,25 +102,28 @@ def _is_convolution(node: fx.Node, member: nn.Module) -> bool:
     return isinstance(member.get_submodule(str(node.target)), nn.Conv2d)
 
 
-def _followers(node: fx.Node, member: nn.Module) -> Iterator[tuple[fx.Node, str]]:
-    """The pooling and the ReLU after a convolution, in whichever order, if nothing is between."""
-    found: list[tuple[fx.Node, str]] = []
-    while len(node.users) == 1 and len(found) < 2:
+def _followers(node: fx.Node, member: nn.Module) -> dict[str, fx.Node]:
+    """The pooling after a convolution and the ReLU beside it, if nothing is between; by kind."""
+    found: dict[str, fx.Node] = {}
+    while len(node.users) == 1:
         node = next(iter(node.users))
         kind = _kind(node, member)
-        if kind is None or kind in [seen for _, seen in found]:
+        if kind is None or kind in found:
             break
-        found.append((node, kind))
-    if "pool" in [kind for _, kind in found]:
-        yield from reversed(found)
+        found[kind] = node
+    return found if "pool" in found else {}
 
 
 def _kind(node: fx.Node, member: nn.Module) -> str | None:
-    layer = member.get_submodule(str(node.target)) if node.op == "call_module" else None
-    if isinstance(layer, nn.ReLU) or node.target in (F.relu, torch.relu, "relu"):
-        return "relu"
-    if isinstance(layer, nn.MaxPool2d):
+    if node.op == "call_module":
+        layer = member.get_submodule(str(node.target))
+        if type(layer) is nn.ReLU:
+            return "relu"
+        if type(layer) is not nn.MaxPool2d:
+            return None
         settings = {name: getattr(layer, name) for name in POOL.parameters}
+    elif node.target in (F.relu, torch.relu) or (node.op, node.target) == ("call_method", "relu"):
+        return "relu"
     elif node.target is F.max_pool2d:
         settings = POOL.bind(*node.args[1:], **node.kwargs).arguments
     else:
@@ -136,7 +137,7 @@ def _kind(node: fx.Node, member: nn.Module) -> str | None:
 class LanesConv2d(Stacked):
     """K convolutions, each with the 2 x 2 max pooling and the ReLU that follow it."""
 
-    def __init__(self, layers: Sequence[nn.Conv2d], followed: Sequence[str]) -> None:
+    def __init__(self, layers: Sequence[nn.Conv2d], followed: Set[str]) -> None:
         super().__init__(layers)
         down, right = map(int, layers[0].padding)
         self._padding = (0, 0, right, right, down, down)

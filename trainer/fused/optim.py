@@ -25,14 +25,15 @@ class ArrayOptimizer:
     Args:
         parameters: the array's stacked parameters, (K, *shape) each.
         members: an optimizer of one type per member, each with one parameter group over the
-            member's parameters, in the same order. Their settings and state are taken over.
+            member's parameters, in the same order. Their settings are read now, and their state
+            is taken over.
 
     Raises:
         CannotFuse: the optimizers differ in more than their numbers, or have no array form.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], members: Sequence[Optimizer]) -> None:
-        _check_equal(members)
+        _check_equal(parameters, members)
         self._parameters = list(parameters)
         self._groups = [member.param_groups[0] for member in members]
         self._members = list(members)
@@ -51,10 +52,8 @@ class ArrayOptimizer:
             case Adam():
                 decoupled = bool(self._groups[0].get("decoupled_weight_decay"))
                 self._prepare_adam(decoupled=decoupled)
-            case SGD():
+            case _:
                 self._prepare_sgd()
-            case other:
-                raise CannotFuse(f"{type(other).__name__} has no array form")
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
@@ -67,11 +66,8 @@ class ArrayOptimizer:
         beta1, beta2 = self._groups[0]["betas"]
         eps = self._groups[0]["eps"]
         mean, square = self._state("exp_avg"), self._state("exp_avg_sq")
-        steps = [m.state[p].get("step", 0.0) for m in self._members for p in _parameters(m)]
-        if len({float(step) for step in steps}) > 1:
-            raise CannotFuse("the members have taken different numbers of steps")
-        step = torch.tensor(float(steps[0]), device=self._flat.device)
-        self._tie_steps(step)
+        steps = self._tie_steps()
+        step = steps[0, 0]
         if self._flat.device.type == "cpu" and self._flat.dtype in (torch.float32, torch.float64):
             from trainer.fused.adam import Settings, adam_step  # LLVM, which GPUs do not need
 
@@ -79,7 +75,7 @@ class ArrayOptimizer:
             one_pass = adam_step(Settings(beta1, beta2, eps, self._decays, decoupled, double))
 
             def update_at_once() -> None:
-                step.add_(1)
+                steps.add_(1)
                 one_pass(step.item(), self._flat, self._grad, mean, square, self._lr, self._decay)
 
             self._update = update_at_once
@@ -89,7 +85,7 @@ class ArrayOptimizer:
 
         def update() -> None:
             gradient = self._grad
-            step.add_(1)
+            steps.add_(1)
             if self._decays and decoupled:
                 self._flat.mul_(shrink)
             elif self._decays:
@@ -156,10 +152,15 @@ class ArrayOptimizer:
                 parameter = _parameters(member)[position]
                 tie(member.state[parameter], parameter, whole[index])
 
-    def _tie_steps(self, step: Tensor) -> None:
-        for member in self._members:
-            for parameter in _parameters(member):
-                member.state[parameter]["step"] = step
+    def _tie_steps(self) -> Tensor:
+        """The members' counts of steps, one number: (members, parameters), views of theirs."""
+        taken = _steps(self._members[0])[0]
+        shape = (len(self._members), len(self._parameters))
+        steps = torch.full(shape, taken, device=self._flat.device, dtype=torch.float32)
+        for member, counts in zip(self._members, steps, strict=True):
+            for parameter, count in zip(_parameters(member), counts, strict=True):
+                member.state[parameter]["step"] = count
+        return steps
 
     _update: Callable[[], None]
 
@@ -169,12 +170,20 @@ def _parameters(member: Optimizer) -> list[Any]:
     return parameters
 
 
-def _check_equal(members: Sequence[Optimizer]) -> None:
+def _steps(member: Optimizer) -> list[float]:
+    """How many steps an optimizer has taken, by parameter."""
+    states = [member.state.get(parameter, {}) for parameter in _parameters(member)]
+    return [float(state.get("step", 0)) for state in states]
+
+
+def _check_equal(parameters: Sequence[nn.Parameter], members: Sequence[Optimizer]) -> None:
     """All but lr, weight decay and SGD's momentum must agree, and be a form we know."""
     free = {"params", "lr", "weight_decay", "momentum"}
     kinds = {type(member) for member in members}
     if len(kinds) > 1:
         raise CannotFuse(f"the optimizers differ: {', '.join(sorted(k.__name__ for k in kinds))}")
+    if not isinstance(members[0], Adam | AdamW | SGD):
+        raise CannotFuse(f"{type(members[0]).__name__} has no array form")
     if any(len(member.param_groups) != 1 for member in members):
         raise CannotFuse("an optimizer has several parameter groups")
     settings = [{k: v for k, v in m.param_groups[0].items() if k not in free} for m in members]
@@ -183,3 +192,8 @@ def _check_equal(members: Sequence[Optimizer]) -> None:
     for unsupported in ("amsgrad", "maximize", "dampening"):
         if settings[0].get(unsupported):
             raise CannotFuse(f"{unsupported} has no array form")
+    shapes = [parameter.shape[1:] for parameter in parameters]
+    if any([p.shape for p in _parameters(member)] != shapes for member in members):
+        raise CannotFuse("an optimizer's parameters are not its model's, in their order")
+    if len({step for member in members for step in _steps(member)}) > 1:
+        raise CannotFuse("the members have taken different numbers of steps")

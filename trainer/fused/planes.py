@@ -40,8 +40,9 @@ class Planes:
         """Bytes (M, C, H, W) at an index (K, N), as numbers in [0, 1], in this layout."""
         return self.arrange(images[index]).to(torch.get_default_dtype()).div_(255)
 
-    def results(self, outputs: Tensor, count: int) -> Tensor:
-        """The outputs for this many inputs, (K, N, out)."""
+    def run(self, body: nn.Module, arranged: Tensor, count: int) -> Tensor:
+        """The outputs of an array's body for this many inputs, (K, N, out)."""
+        outputs: Tensor = body(arranged)
         return outputs
 
     def flatten(self, features: Tensor) -> Tensor:

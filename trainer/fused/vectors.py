@@ -6,7 +6,7 @@ A kernel is a Python function that calls a :class:`Code`; what it calls becomes 
         output.store(code.multiply_add(input.load(i), factor, output.load(i)), i)
 
 Variables that are set in a loop stay in the processor's registers as long as they fit there, and
-that is the point: it is for the kernel's author to say what does. Compiling takes about 0.1 s.
+that is the point: it is for the author of a kernel to say what does. Compiling takes 0.1 to 0.5 s.
 """
 
 import ctypes
