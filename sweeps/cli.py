@@ -33,6 +33,7 @@ from sweeps.options import (
     Fresh,
     Gpus,
     IntoDirectory,
+    Output,
     Overrides,
     Retry,
     Storage,
@@ -41,6 +42,7 @@ from sweeps.options import (
 from sweeps.package import Package
 from sweeps.remote import auth_mode
 from sweeps.replay import replay
+from sweeps.report import read_report
 from sweeps.results import Results, read_results, results_of
 from sweeps.scaling import parse_workers
 from sweeps.signals import Stopped, stops_as_interrupts
@@ -242,9 +244,7 @@ def show_results(
         str | None,
         typer.Option(metavar="METRIC", help="best of METRIC first [default: the file's order]"),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="write to FILE [default: standard output]")
-    ] = None,
+    output: Output = None,
     everything: All = False,
 ) -> int:
     """Show what came out, also while the sweep runs."""
@@ -257,18 +257,15 @@ def show_results(
         content = tables.as_text(tables.results_table(results, rows)).encode()
     else:
         content = results.export(kind, rows)
-    if output is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-        return 0
-    try:
-        output.write_bytes(content)
-    except OSError as error:
-        raise SweepsError(
-            f"--output {output} cannot be written: {error.strerror}; name a file in a folder"
-            " that exists"
-        ) from None
+    _write(content, output)
+    return 0
+
+
+@app.command()
+@exits
+def report(directory: Directory, output: Output = None, everything: All = False) -> int:
+    """Write a sweep as one HTML page that needs nothing else."""
+    _write(read_report(directory, everything=everything).encode(), output)
     return 0
 
 
@@ -309,6 +306,22 @@ def options(
     if show_version:
         out.print(f"sweepboard {version('sweepboard')}")
         raise typer.Exit(0)
+
+
+def _write(content: bytes, output: Path | None) -> None:
+    """To a file, or to standard output as it is."""
+    if output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise SweepsError(
+            f"--output {output} cannot be written: {error.strerror}; name a file in a folder"
+            " that exists"
+        ) from None
 
 
 def _tell_of_package(package: Package) -> None:

@@ -1,5 +1,6 @@
 """The arguments and options that commands share, as typer reads them."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,3 +46,6 @@ Workers = Annotated[
     ),
 ]
 Gpus = Annotated[int | None, typer.Option(min=0, metavar="N", help="use N GPUs of this machine")]
+Output = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="write to FILE [default: standard output]")
+]
