@@ -68,7 +68,7 @@ class Head:
         with (self.folder / "start.log").open("a") as log:
             started = subprocess.Popen(
                 command,
-                env={**os.environ, **self._env, **own, **env},
+                env={**_inherited(), **self._env, **own, **env},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -116,6 +116,12 @@ class Head:
         for process in self._started:
             process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _inherited() -> dict[str, str]:
+    """Our environment, less what a Ray in this process may have left in it."""
+    left = ("RAY_", "SWEEPBOARD_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(left)}
 
 
 class Proxy(socketserver.ThreadingTCPServer):
