@@ -1,15 +1,17 @@
 """What the fault tests share: a sweep to disturb, what it must come to, and a look for orphans."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 
@@ -139,12 +141,15 @@ def command_of(pid: int) -> str:
         return ""
 
 
-def name_of(pid: int) -> str:
-    """A process's program."""
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
+def raylets(pids: Iterable[int]) -> list[int]:
+    """Those that are a node's raylet; the copies it forks to start other programs have its name."""
+    named = {}
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            named[pid] = (process.name(), process.ppid())
+    found = {pid: parent for pid, (name, parent) in named.items() if name == "raylet"}
+    return sorted(pid for pid, parent in found.items() if parent not in found)
 
 
 def path() -> str:

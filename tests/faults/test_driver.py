@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import run_command, wait_until
-from tests.faults.conftest import Sweep, name_of
+from tests.faults.conftest import Sweep, raylets
 
 ALL = range(1, 7)
 COMMAND = ["-m", "sweeps", "run", "sweep.yaml", "parameters.seconds=0.2"]
@@ -76,7 +76,7 @@ def test_without_its_raylet_the_sweep_ends_and_goes_on_by_the_same_command(
     (sweep.folder / "gate").write_text("1")
     process = sweep.start()
     sweep.wait_for_epochs(1, trials=2)
-    [raylet] = [pid for pid in sweep.processes() if name_of(pid) == "raylet"]
+    [raylet] = raylets(sweep.processes())
     os.kill(raylet, signal.SIGKILL)
     status, stderr = sweep.wait_for(process, 90)
     assert status == 1

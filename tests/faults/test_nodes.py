@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.conftest import wait_until
-from tests.faults.conftest import MARK, Sweep, marked, name_of
+from tests.faults.conftest import MARK, Sweep, marked, raylets
 
 TOKEN = "0123456789abcdef" * 4
 EIGHT = ["parameters.x=[1,2,3,4,5,6,7,8]", "resources.gpu=0.25", "parameters.seconds=0.1"]
@@ -103,7 +103,7 @@ class Cluster:
 
     def raylets(self) -> list[int]:
         """Their processes, the head's first."""
-        return sorted(pid for pid in marked(self.mark) if name_of(pid) == "raylet")
+        return raylets(marked(self.mark))
 
     def give_notice(self, raylet: int) -> None:
         """What a cloud does before it takes a spot machine back; its time is over at once."""
