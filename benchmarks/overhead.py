@@ -19,23 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from nothing import write_sweep
 
 HERE = Path(__file__).parent
-
-NOTHING = """
-def train(config, *, report):
-    for epoch in range(5):
-        report({"loss": float(epoch)})
-"""
-
-SWEEP = """
-name: nothing
-train: nothing:train
-metric: loss
-mode: min
-parameters: {{x: {values}}}
-resources: {{cpu: 1, gpu: 0}}
-"""
 
 TUNE = """
 import os, sys, tempfile
@@ -62,9 +48,8 @@ with tempfile.TemporaryDirectory() as folder:
 def command(name: str, trials: int, folder: Path) -> list[str]:
     """The command of a contender, its files written to a folder."""
     if name == "sweeps":
-        (folder / "nothing.py").write_text(NOTHING)
-        (folder / "sweep.yaml").write_text(SWEEP.format(values=list(range(trials))))
-        return [sys.executable, "-m", "sweeps", "run", "sweep.yaml"]
+        sweep = write_sweep(folder, trials, gpu=0)
+        return [sys.executable, "-m", "sweeps", "run", sweep]
     script = folder / "script.py"
     script.write_text(TUNE.format(tuned=name == "tuned", trials=trials))
     return [sys.executable, str(script)]

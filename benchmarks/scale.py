@@ -22,24 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from nothing import write_sweep
 
 HERE = Path(__file__).parent
 NODES = 8
-
-NOTHING = """
-def train(config, *, report):
-    for epoch in range(5):
-        report({"loss": float(epoch)})
-"""
-
-SWEEP = """
-name: nothing
-train: nothing:train
-metric: loss
-mode: min
-parameters: {{x: {values}}}
-resources: {{cpu: 1, gpu: 1}}
-"""
 
 
 @contextmanager
@@ -65,13 +51,12 @@ def cluster(nodes: int, folder: str) -> Iterator[str]:
 def measure(nodes: int, trials: int) -> dict[str, Any]:
     """One sweep on a new cluster."""
     with tempfile.TemporaryDirectory(prefix="sb-") as folder, cluster(nodes, folder) as address:
-        (Path(folder) / "nothing.py").write_text(NOTHING)
-        (Path(folder) / "sweep.yaml").write_text(SWEEP.format(values=list(range(trials))))
+        sweep = write_sweep(Path(folder), trials, gpu=1)
         [server] = [p for p in psutil.Process().children(True) if p.name() == "gcs_server"]
         before = busy(server)
         began = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, "-m", "sweeps", "run", "sweep.yaml", "--address", address],
+            [sys.executable, "-m", "sweeps", "run", sweep, "--address", address],
             cwd=folder,
             stdout=subprocess.DEVNULL,
         )

@@ -13,8 +13,9 @@ from sweeps.display import Progress
 from sweeps.errors import AllFail, MetricMissing, StorageError, SweepsError
 from sweeps.events import EventLog, clear_events, withdraw_failure, write_failure
 from sweeps.history import Report, append_report, read_history, rewrite_history
-from sweeps.ledger import Ledger, Record, Status
+from sweeps.ledger import Ledger
 from sweeps.plan import Versions
+from sweeps.records import Record, Status
 from sweeps.results import best_of
 from sweeps.space import Trial
 

@@ -5,25 +5,19 @@ bad input, nothing was run; 130 interrupted (143 or 129 by SIGTERM or SIGHUP), t
 goes on.
 """
 
-import sys
-from collections.abc import Callable
-from contextlib import suppress
 from enum import StrEnum
-from functools import wraps
 from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from sweeps import tables
 from sweeps.board import show_board
 from sweeps.cluster import RAY_SETTINGS, environment
+from sweeps.console import err, exits, out, write_bytes
 from sweeps.display import progress_for
 from sweeps.errors import DirectoryError, Interrupted, SweepsError
 from sweeps.jobs import Jobs, check_place
-from sweeps.ledger import Status
 from sweeps.mirrored import open_ledger
 from sweeps.options import (
     All,
@@ -40,6 +34,7 @@ from sweeps.options import (
     Workers,
 )
 from sweeps.package import Package
+from sweeps.records import Status
 from sweeps.remote import auth_mode
 from sweeps.replay import replay
 from sweeps.report import read_report
@@ -57,8 +52,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console(highlight=False, markup=False, emoji=False)
-err = Console(highlight=False, markup=False, emoji=False, stderr=True)
 
 
 class Format(StrEnum):
@@ -68,25 +61,6 @@ class Format(StrEnum):
     JSON = "json"
     CSV = "csv"
     PARQUET = "parquet"
-
-
-def exits(command: Callable[..., int]) -> Callable[..., None]:
-    """Turn a command's return value, and our errors, into its exit status."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            status = command(*args, **kwargs)
-        except Interrupted as stop:
-            with suppress(OSError):  # the terminal may be gone
-                err.print(str(stop), soft_wrap=True)
-            status = stop.exit_status
-        except SweepsError as error:
-            err.print(f"error: {error}", soft_wrap=True)
-            status = error.exit_status
-        raise typer.Exit(status)
-
-    return wrapped
 
 
 @app.command()
@@ -257,7 +231,7 @@ def show_results(
         content = tables.as_text(tables.results_table(results, rows)).encode()
     else:
         content = results.export(kind, rows)
-    _write(content, output)
+    write_bytes(content, output)
     return 0
 
 
@@ -265,7 +239,7 @@ def show_results(
 @exits
 def report(directory: Directory, output: Output = None, everything: All = False) -> int:
     """Write a sweep as one HTML page that needs nothing else."""
-    _write(read_report(directory, everything=everything).encode(), output)
+    write_bytes(read_report(directory, everything=everything).encode(), output)
     return 0
 
 
@@ -306,22 +280,6 @@ def options(
     if show_version:
         out.print(f"sweepboard {version('sweepboard')}")
         raise typer.Exit(0)
-
-
-def _write(content: bytes, output: Path | None) -> None:
-    """To a file, or to standard output as it is."""
-    if output is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        output.write_bytes(content)
-    except OSError as error:
-        raise SweepsError(
-            f"--output {output} cannot be written: {error.strerror}; name a file in a folder"
-            " that exists"
-        ) from None
 
 
 def _tell_of_package(package: Package) -> None:

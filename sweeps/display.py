@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.ledger import Record, Status
+from sweeps.records import Record, Status
 from sweeps.results import swept, with_loss
 from sweeps.space import format_value
 

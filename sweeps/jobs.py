@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sweeps import job as start
-from sweeps import remote
+from sweeps import job_start, remote
 from sweeps.cluster import RAY_SETTINGS, quiet
 from sweeps.dashboard import Dashboard, Lost
 from sweeps.errors import CannotGoOn, ClusterError, Interrupted, SweepsError
@@ -95,7 +94,7 @@ class Jobs:
             package = pack(source, Path(folder))
             tell(package)
             (Path(folder) / FILE).write_text(json.dumps(definition, indent=1) + "\n")
-            shutil.copy2(start.__file__, Path(folder) / START)
+            shutil.copy2(job_start.__file__, Path(folder) / START)
             self._submit(
                 entrypoint=f"exec {_program(python)} {shlex.join([START, here, *run])}",
                 submission_id=job,

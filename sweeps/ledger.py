@@ -20,8 +20,7 @@ import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -29,8 +28,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sweeps.errors import DirectoryError, nearest
-from sweeps.history import Report, read_history
+from sweeps.history import read_history
 from sweeps.landing import DamagedRecord, land_json, read_json
+from sweeps.records import Overview, Record, Status
 from sweeps.shapes import RecordEntry, SweepEntry
 from sweeps.space import Trial
 from sweeps.tree import check_tree
@@ -38,69 +38,6 @@ from sweeps.tree import check_tree
 FORMAT = 1
 DAMAGED = "its record was damaged and is made anew"
 _OWN_NAMES = {".lock", "holder.json", "trials", "earlier"}
-
-
-class Status(StrEnum):
-    """Where a trial stands."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    FINISHED = "finished"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is known of one trial.
-
-    Attributes:
-        config: as the sweep wants it now.
-        path: relative to the sweep's directory.
-        recorded: the configuration that it was last run with, ``None`` if it never was.
-        code: identifies the code of the trainable that it was last run with.
-        data: identifies the data that it was last run with.
-        arrays: who trained together, and from which step on; changes only where members were lost.
-    """
-
-    id: str
-    config: Mapping[str, Any]
-    path: str
-    status: Status = Status.PENDING
-    attempts: int = 0
-    error: str | None = None
-    where: str | None = None
-    recorded: Mapping[str, Any] | None = None
-    code: str | None = None
-    data: str | None = None
-    arrays: tuple[Mapping[str, Any], ...] = ()
-    history: list[Report] = field(default_factory=list, compare=False)
-
-    @property
-    def seconds(self) -> float:
-        """Time spent on what counts: the sum over the reports."""
-        return sum(report.seconds for report in self.history)
-
-
-@dataclass(frozen=True)
-class Overview:
-    """The sweep as last run.
-
-    Attributes:
-        sweep: its file.
-        trials: in the file's order.
-        budget: the parameter that says how long a trial trains, if it can be raised.
-        formed: which trials train together, and under which settings that was decided.
-    """
-
-    name: str
-    metric: str
-    mode: str
-    sweep: Mapping[str, Any]
-    trials: tuple[Trial, ...]
-    budget: str | None = None
-    formed: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Ledger:

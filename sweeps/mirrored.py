@@ -14,7 +14,8 @@ from pathlib import Path
 
 from sweeps.landing import DamagedRecord
 from sweeps.lease import FILE, Lease
-from sweeps.ledger import Ledger, Overview, Record
+from sweeps.ledger import Ledger
+from sweeps.records import Overview, Record
 from sweeps.storage import Mirror, as_place, is_record, is_remote, join
 
 

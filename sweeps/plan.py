@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from sweeps.errors import SweepsError, nearest
-from sweeps.ledger import Record, Status
+from sweeps.records import Record, Status
 from sweeps.space import Trial
 
 

@@ -17,9 +17,9 @@ from typing import Any
 from sweeps import manifest
 from sweeps.errors import DirectoryError, SweepsError
 from sweeps.history import Report
-from sweeps.ledger import Record
 from sweeps.mirrored import open_ledger
 from sweeps.plan import Versions
+from sweeps.records import Record
 from sweeps.resolve import Resolved, import_from, resolve
 
 SPEED = ("_per_second", "seconds", "_time")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.checkpoints import best_checkpoint
 from sweeps.errors import SweepsError, did_you_mean
-from sweeps.ledger import Ledger, Overview, Record, Status
+from sweeps.ledger import Ledger
 from sweeps.mirrored import open_ledger
+from sweeps.records import Overview, Record, Status
 
 if TYPE_CHECKING:
     import pandas as pd

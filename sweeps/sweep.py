@@ -12,9 +12,10 @@ from sweeps.arrays import Array, form_again, form_arrays
 from sweeps.cluster import Node, Share
 from sweeps.display import Progress
 from sweeps.errors import InvalidSweep, SweepsError
-from sweeps.ledger import Ledger, Overview
+from sweeps.ledger import Ledger
 from sweeps.mirrored import open_ledger
 from sweeps.plan import Plan, Versions, decide, stale
+from sweeps.records import Overview
 from sweeps.resolve import Resolved, find_problems, import_from, resolve
 from sweeps.results import Results, results_of
 from sweeps.scaling import parse_workers

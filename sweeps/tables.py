@@ -7,8 +7,8 @@ from rich.table import Table
 
 from sweeps.arrays import Array
 from sweeps.display import number as shown
-from sweeps.ledger import Status
 from sweeps.plan import Plan
+from sweeps.records import Status
 from sweeps.replay import Replay
 from sweeps.results import Results, Row, swept, with_loss
 from sweeps.space import Trial, format_value

@@ -25,8 +25,9 @@ from sweeps.deadline import Deadline
 from sweeps.errors import CannotGoOn, MetricMissing, SweepsError
 from sweeps.events import EventLog, reopen
 from sweeps.history import rewrite_history
-from sweeps.ledger import Status, config_of, id_of, status_of
+from sweeps.ledger import config_of, id_of, status_of
 from sweeps.recorder import NO_ROOM, Diverged, Recorder, divergence, no_room
+from sweeps.records import Status
 from sweeps.resolve import Resolved, import_from, resolve
 from sweeps.storage import is_remote
 from sweeps.working_copy import WorkingCopy

@@ -18,8 +18,9 @@ from sweeps.book import Book
 from sweeps.deadline import struck
 from sweeps.errors import CannotGoOn, ClusterError, MetricMissing, SweepsError
 from sweeps.history import Report
-from sweeps.ledger import Record, id_of
+from sweeps.ledger import id_of
 from sweeps.recorder import check_metric, divergence, no_room, to_numbers
+from sweeps.records import Record
 from sweeps.storage import is_remote
 from sweeps.trainable import SEPARATOR, Job, TrialFailed
 from sweeps.working_copy import folder_of

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import job, remote
+from sweeps import job_start, remote
 from sweeps.dashboard import Dashboard, Lost
 from sweeps.errors import ClusterError
 from sweeps.jobs import Lines
@@ -95,7 +95,7 @@ def test_an_address_that_is_none_of_a_dashboard(address: str) -> None:
 
 def test_a_python_that_is_another_or_lacks_what_is_needed_is_told_of(tmp_path: Path) -> None:
     start = tmp_path / "sweepboard-job.py"
-    start.write_text(Path(job.__file__).read_text())
+    start.write_text(Path(job_start.__file__).read_text())
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     for flags, version, says in (
         (["-S"], here, f"error: {sys.executable} on the cluster's head has no module "),
@@ -103,7 +103,7 @@ def test_a_python_that_is_another_or_lacks_what_is_needed_is_told_of(tmp_path: P
     ):
         done = subprocess.run(
             [sys.executable, *flags, str(start), version, "--version"],
-            cwd=Path(job.__file__).parents[1],
+            cwd=Path(job_start.__file__).parents[1],
             capture_output=True,
             text=True,
             check=False,

@@ -7,7 +7,8 @@ import pytest
 
 from sweeps.errors import DirectoryError
 from sweeps.history import Report, append_report
-from sweeps.ledger import DAMAGED, Ledger, Overview, Record, Status
+from sweeps.ledger import DAMAGED, Ledger
+from sweeps.records import Overview, Record, Status
 from sweeps.space import Trial
 
 TRIAL = Trial("abcdefgh", {"lr": 0.1, "seed": 0}, "lr=0.1,abcdefgh")

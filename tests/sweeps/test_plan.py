@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sweeps.errors import SweepsError
-from sweeps.ledger import Record, Status
 from sweeps.plan import Plan, Versions, decide, stale
+from sweeps.records import Record, Status
 from sweeps.space import Trial
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.ledger import Ledger, Overview, Record, Status
+from sweeps.ledger import Ledger
+from sweeps.records import Overview, Record, Status
 from sweeps.report import read_report
 from sweeps.space import Trial
 from tests.conftest import run_command

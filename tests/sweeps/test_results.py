@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from sweeps.errors import SweepsError
-from sweeps.ledger import Ledger, Overview, Record, Status
+from sweeps.ledger import Ledger
+from sweeps.records import Overview, Record, Status
 from sweeps.results import Results, read_results
 from sweeps.space import Trial
 

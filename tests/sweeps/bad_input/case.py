@@ -11,7 +11,8 @@ import pytest
 
 from sweeps import Sweep
 from sweeps.history import Report, append_report
-from sweeps.ledger import Ledger, Overview, Status
+from sweeps.ledger import Ledger
+from sweeps.records import Overview, Status
 
 
 def nothing(folder: Path) -> None:
