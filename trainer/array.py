@@ -211,8 +211,7 @@ class TrainingArray:
 
     def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Each member's mean loss, (K)."""
-        each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-        return each.view(self._size, -1).mean(dim=1)
+        return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(dim=1)
 
     def _reset(self) -> None:
         self._cursor.zero_()

@@ -16,12 +16,13 @@ from typing import Any, Self
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 
 from trainer import checkpoint
 from trainer.config import Report, TrainConfig
 from trainer.data import Split, batches, load_for
 from trainer.model import build_model
+from trainer.optimizers import build_optimizer
 from trainer.tensorboard import TensorBoardLogger
 
 SHUFFLE_STREAM = 1 << 31
@@ -127,21 +128,6 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def in_full(logits: Tensor) -> Tensor:
     """Logits in the type of the weights, whatever the layers computed in."""
     return logits.to(torch.get_default_dtype())
-
-
-def build_optimizer(settings: TrainConfig, model: nn.Module) -> Optimizer:
-    """The optimizer the config names, in torch's fused form: one kernel for all parameters."""
-    parameters = model.parameters()
-    lr, decay = settings.lr, settings.weight_decay
-    match settings.optimizer:
-        case "adam":
-            return Adam(parameters, lr=lr, weight_decay=decay, fused=True)
-        case "adamw":
-            return AdamW(parameters, lr=lr, weight_decay=decay, fused=True)
-        case "sgd":
-            return SGD(
-                parameters, lr=lr, weight_decay=decay, momentum=settings.momentum, fused=True
-            )
 
 
 def train_epoch(state: TrainState, split: Split, settings: TrainConfig) -> dict[str, float]:

@@ -1,6 +1,8 @@
 """Runs trained as one array: the same results, the same files, and each its own failures."""
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -173,3 +175,18 @@ def test_a_checkpoint_of_a_member_is_no_larger_than_one_made_alone(tmp_path: Pat
     sizes = {p.parent.name: p.stat().st_size for p in tmp_path.rglob("checkpoint-00000.pt")}
     assert len(sizes) == 4
     assert max(sizes.values()) < 1.1 * sizes["alone"]
+
+
+def test_an_array_does_without_torchs_compiler_whose_import_takes_a_second(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, trainer\n"
+        "config = {'epochs': 1, 'dataset': 'digits'}\n"
+        "logs = [pathlib.Path(sys.argv[1]) / name for name in 'ab']\n"
+        "reports = [lambda metrics, checkpoint: None] * 2\n"
+        "trainer.train_many([config, config], reports=reports, log_dirs=logs)\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
