@@ -11,7 +11,7 @@ from importlib import import_module
 from threading import Thread
 
 from sweeps.errors import ClusterError
-from sweeps.guardian import guarded
+from sweeps.guardian import end_programs, guarded
 from sweeps.sweepfile import Resources
 
 AUTO_GPU = 0.25
@@ -26,6 +26,9 @@ RAY_SETTINGS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean what they mean to the caller
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what raylets say of dead workers; it is in the records
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+    # Ray would start workers beforehand, and then others, as Ray Tune's need a setting of their own
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # result.json, progress.csv, a second TensorBoard
@@ -135,7 +138,7 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
     A Ray that the calling program has started already is used instead, and left running.
     """
     # With the token given, and the mode left to it, Ray turns authentication on and writes no file.
-    with environment(RAY_SETTINGS | {"RAY_AUTH_TOKEN": _token()}), guarded():
+    with environment(RAY_SETTINGS | {"RAY_AUTH_TOKEN": _token()}), guarded() as mark:
         import ray
 
         if ray.is_initialized():
@@ -155,6 +158,8 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
             )
             yield [node]
         finally:
+            if mark:  # it looks for machines to add, and Ray would wait a second for its end
+                end_programs(mark, "/monitor.py")
             ray.shutdown()
 
 

@@ -24,18 +24,22 @@ LOOKS = 40
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
-    """Mark every process that is started in here, and leave none behind if this one is killed."""
+def guarded() -> Iterator[str | None]:
+    """Mark every process that is started in here, and leave none behind if this one is killed.
+
+    Yields:
+        The mark, if there is one.
+    """
     proc = Path("/proc/self/environ")
     if VARIABLE in os.environ or not proc.exists():  # a sweep within a sweep has its guardian
-        yield
+        yield None
         return
     mark = secrets.token_hex(16)
     command = [sys.executable, "-I", "-S", __file__, mark]
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as guardian:
         os.environ[VARIABLE] = mark
         try:
-            yield
+            yield mark
         finally:
             del os.environ[VARIABLE]
             guardian.communicate()
@@ -52,6 +56,15 @@ def stand_guard(mark: str) -> None:
         time.sleep(0.25 if found else 0.05)
         if not found and not marked(mark):
             return
+
+
+def end_programs(mark: str, ending: str) -> None:
+    """End at once those of the run's processes that have a word of this ending in their command."""
+    for pid in marked(mark):
+        with suppress(OSError):
+            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            if any(word.endswith(ending) for word in words):
+                os.kill(pid, signal.SIGKILL)
 
 
 def marked(mark: str) -> list[int]:
