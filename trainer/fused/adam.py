@@ -14,6 +14,7 @@ from torch import Tensor
 from trainer.fused.vectors import Code, Program, this_machine
 
 POINTERS = ("parameters", "gradients", "means", "squares", "rates", "decays", "corrections")
+"""All of them are of numbers."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def adam_step(settings: Settings) -> Callable[..., None]:
     The tensors are flat, of one length, a multiple of 16.
     """
     program = Program(this_machine(), double=settings.double)
-    code = Code(program, "step", POINTERS, ("count",))
+    code = Code(program, "step", dict.fromkeys(POINTERS, "numbers"), ("count",))
     with code.loop(0, code.indices["count"], code.width) as at:
         parameter, gradient, mean, square, rate = (
             code.load(code.pointers[name], at) for name in POINTERS[:5]

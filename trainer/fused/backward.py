@@ -9,14 +9,21 @@ from typing import Any, TypeAlias
 
 from trainer.fused.forward import DROPPED
 from trainer.fused.tiles import INDICES, Shape, Tile, Volume, multiply_add
-from trainer.fused.vectors import Code, Index, Machine, Program, Variable
+from trainer.fused.vectors import Code, Holds, Index, Machine, Program, Variable
 
 Taps: TypeAlias = dict[tuple[int, int], Variable]
 """Sums for weights, by their row and column in the kernel."""
 
-BACKWARD = (
-    "gradient", "codes", "input", "weight", "to_input", "to_weight", "to_bias", "scratch",
-)  # fmt: skip
+BACKWARD: dict[str, Holds] = {
+    "gradient": "numbers",
+    "winners": "bytes",
+    "input": "numbers",
+    "weight": "numbers",
+    "to_input": "numbers",
+    "to_weight": "numbers",
+    "to_bias": "numbers",
+    "scratch": "numbers",
+}
 
 
 def write_backward(program: Program, machine: Machine, shape: Shape, *, to_input: bool) -> int:
@@ -27,50 +34,62 @@ def write_backward(program: Program, machine: Machine, shape: Shape, *, to_input
     image in a vector each.
     """
     code = Code(program, "backward", BACKWARD, INDICES)
-    border = (shape.kernel[0] - 1, shape.kernel[1] - 1) if to_input else (0, 0)
-    tall, wide = shape.height + border[0], shape.width + border[1]
-    taps = shape.kernel[0] * shape.kernel[1]
-    of_spread = shape.outputs * tall * wide * code.width
-    of_weights = shape.outputs * shape.inputs * taps * code.width
-    of_biases = shape.outputs * code.width
-    images, scratch = code.indices["images"], code.pointers["scratch"]
-    spread = Volume(code, scratch, code.index(0), (tall, wide), code.width)
-    weights = Volume(code, scratch, code.index(of_spread), (shape.inputs, taps), code.width)
-    biases = Volume(code, scratch, code.index(of_spread + of_weights), (1, 1), code.width)
-    backward = _Backward(code, machine, shape, border, spread, weights, biases)
-    _clear(code, spread, of_spread)
+    scratch = Scratch(code, shape, bordered=to_input)
+    backward = _Backward(code, machine, shape, scratch)
+    scratch.clear(scratch.spread)
     with code.loop(code.indices["first"], code.indices["last"]) as model:
-        _clear(code, weights, of_weights + of_biases)
-        with code.loop(0, images, code.width) as image:
+        scratch.clear(scratch.weights)
+        scratch.clear(scratch.biases)
+        with code.loop(0, code.indices["images"], code.width) as image:
             backward.spread_gradient(model, image, stored=to_input or not shape.pooled)
             backward.sum_weights(model, image)
             if to_input:
                 backward.sum_inputs(model, image)
         backward.store_sums(model)
     code.end()
-    return of_spread + of_weights + of_biases
+    return scratch.numbers
 
 
-def _clear(code: Code, volume: Volume, numbers: int) -> None:
-    with code.loop(0, numbers, code.width) as at:
-        code.store(code.constant(0), volume.pointer, volume.start + at)
+class Scratch:
+    """Memory of a kernel's own, for as many images as a vector holds.
+
+    Attributes:
+        border: rows and columns of zeros before and after the spread gradient.
+        spread: the output's gradient by output channel, row and column, as before pooling.
+        weights: sums by output channel, input channel, and place in the kernel.
+        biases: sums by output channel.
+        numbers: how many there are in all.
+    """
+
+    def __init__(self, code: Code, shape: Shape, *, bordered: bool) -> None:
+        self._code, self._outputs = code, shape.outputs
+        down, right = shape.kernel
+        self.border = (down - 1, right - 1) if bordered else (0, 0)
+        self.numbers = 0
+        self.spread = self._volume(shape.height + self.border[0], shape.width + self.border[1])
+        self.weights = self._volume(shape.inputs, down * right)
+        self.biases = self._volume(1, 1)
+
+    def _volume(self, rows: int, columns: int) -> Volume:
+        code = self._code
+        start = code.index(self.numbers)
+        self.numbers += self._outputs * rows * columns * code.width
+        return Volume(code, code.pointers["scratch"], start, (rows, columns), code.width)
+
+    def clear(self, volume: Volume) -> None:
+        """Set all of it to zero."""
+        code, (rows, columns) = self._code, volume.size
+        with code.loop(0, self._outputs * rows * columns * code.width, code.width) as at:
+            code.store(code.constant(0), volume.pointer, volume.start + at)
 
 
 class _Backward:
     """The three sums of the way back, for as many images as a vector holds."""
 
-    def __init__(
-        self,
-        code: Code,
-        machine: Machine,
-        shape: Shape,
-        border: tuple[int, int],
-        spread: Volume,
-        weights: Volume,
-        biases: Volume,
-    ) -> None:
-        self._code, self._machine, self._shape, self._border = code, machine, shape, border
-        self._spread, self._weights, self._biases = spread, weights, biases
+    def __init__(self, code: Code, machine: Machine, shape: Shape, scratch: Scratch) -> None:
+        self._code, self._machine, self._shape = code, machine, shape
+        self._border = scratch.border
+        self._spread, self._weights, self._biases = scratch.spread, scratch.weights, scratch.biases
         self._images = code.indices["images"]
 
     def _gradient(self, model: Index, image: Index) -> Volume:
@@ -92,10 +111,12 @@ class _Backward:
             gradient = source.load(channel, row, column)
             parts = [gradient]
             if shape.pooled:
-                which = code.load_codes(code.pointers["codes"], source.at(channel, row, column))
+                at = source.at(channel, row, column)
+                winner = code.load_bytes(code.pointers["winners"], at)
                 zero = code.constant(0)
                 parts = [
-                    code.select(code.same(which, code.codes(n)), gradient, zero) for n in range(4)
+                    code.select(code.same(winner, code.constant_bytes(n)), gradient, zero)
+                    for n in range(4)
                 ]
             side = 2 if shape.pooled else 1
             total = self._biases.load(channel, code.index(0), code.index(0))
@@ -118,8 +139,10 @@ class _Backward:
         size = (shape.height, shape.width)
         source = Volume(code, code.pointers["input"], start, size, self._images)
         tall, wide = shape.kernel
-        most = (15, 5) if shape.pooled else (25, 10)
-        at_once = max(1, most[0 if self._machine.registers == 32 else 1] // wide)
+        # sums in registers; the others are for a row of inputs, chosen ones of it, and gradients
+        many = self._machine.registers == 32
+        most = (15 if many else 5) if shape.pooled else (25 if many else 10)
+        at_once = max(1, most // wide)
         with code.loop(0, shape.outputs) as output, code.loop(0, shape.inputs) as channel:
             for top in range(0, tall, at_once):
                 rows = range(top, min(tall, top + at_once))
@@ -162,13 +185,13 @@ class _Backward:
         wide = shape.kernel[1]
         with code.loop(0, shape.stored[0]) as row, code.loop(0, shape.stored[1]) as column:
             at = gradients.at(output, row, column)
-            which = code.load_codes(code.pointers["codes"], at)
+            winner = code.load_bytes(code.pointers["winners"], at)
             counts = code.select(
-                code.same(which, code.codes(DROPPED)),
+                code.same(winner, code.constant_bytes(DROPPED)),
                 code.constant(0),
                 code.load(gradients.pointer, at),
             )
-            right, below = code.has_bit(which, 1), code.has_bit(which, 2)
+            right, below = code.has_bit(winner, 1), code.has_bit(winner, 2)
             before: list[Any] = []
             for down in range(first, last + 2):
                 y, x = row * 2 + down, column * 2

@@ -42,21 +42,21 @@ class Convolve(torch.autograd.Function):
         if not images[0].is_contiguous():
             images = images.contiguous()
         result = images.new_empty(models, outputs, *shape.stored, count)
-        codes = torch.empty(result.shape if pooled else 0, dtype=torch.uint8)
-        tensors = (images, weight.contiguous(), bias.contiguous(), result, codes)
+        winners = torch.empty(result.shape if pooled else 0, dtype=torch.uint8)
+        tensors = (images, weight.contiguous(), bias.contiguous(), result, winners)
         _run(forward_kernel(shape), tensors, images)
-        ctx.save_for_backward(images, weight, codes)
+        ctx.save_for_backward(images, weight, winners)
         ctx.shape = shape
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        images, weight, codes = ctx.saved_tensors
+        images, weight, winners = ctx.saved_tensors
         kernel = backward_kernel(ctx.shape, to_input=ctx.needs_input_grad[0])
         to_input = images.new_empty(images.shape) if ctx.needs_input_grad[0] else None
         to_weight, to_bias = weight.new_empty(weight.shape), weight.new_empty(weight.shape[:2])
-        given = (gradients[0].contiguous(), codes, images, weight.contiguous())
+        given = (gradients[0].contiguous(), winners, images, weight.contiguous())
         _run(kernel, (*given, to_input, to_weight, to_bias), images)
         return to_input, to_weight, to_bias, None, None
 

@@ -8,12 +8,18 @@ ReLU, that none counts), and that is all that the way back needs.
 from typing import Any
 
 from trainer.fused.tiles import INDICES, Shape, Tile, Volume, multiply_add
-from trainer.fused.vectors import Code, Index, Machine, Program
+from trainer.fused.vectors import Code, Holds, Index, Machine, Program
 
 DROPPED = 4
-"""The code of a pooled value that ReLU made zero: none of its four places gets the gradient."""
+"""The winner of a pooled value that ReLU made zero: none of its four places gets the gradient."""
 
-FORWARD = ("input", "weight", "bias", "output", "codes")
+FORWARD: dict[str, Holds] = {
+    "input": "numbers",
+    "weight": "numbers",
+    "bias": "numbers",
+    "output": "numbers",
+    "winners": "bytes",
+}
 
 
 def write_forward(program: Program, machine: Machine, shape: Shape) -> None:
@@ -61,14 +67,14 @@ def write_forward(program: Program, machine: Machine, shape: Shape) -> None:
 
 def _pool(code: Code, at: Index, four: list[Any], rectified: bool) -> None:
     """Store the largest of four vectors, and which it was; the first of equals, as in torch."""
-    largest, which = four[0], code.codes(0)
+    largest, winner = four[0], code.constant_bytes(0)
     for number, one in enumerate(four[1:], start=1):
         larger = code.larger(one, largest)
         largest = code.select(larger, one, largest)
-        which = code.select(larger, code.codes(number), which)
+        winner = code.select(larger, code.constant_bytes(number), winner)
     if rectified:
         dropped = code.not_above(largest, code.constant(0))
         largest = code.select(dropped, code.constant(0), largest)
-        which = code.select(dropped, code.codes(DROPPED), which)
+        winner = code.select(dropped, code.constant_bytes(DROPPED), winner)
     code.store(largest, code.pointers["output"], at)
-    code.store_codes(which, code.pointers["codes"], at)
+    code.store(winner, code.pointers["winners"], at)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from trainer.fused.common import MULTIPLE
-from trainer.fused.vectors import Code, Index, Program, this_machine
+from trainer.fused.vectors import Code, Holds, Index, Program, this_machine
 
-POINTERS = ("image_bytes", "index", "output")
+POINTERS: dict[str, Holds] = {"images": "bytes", "index": "indices", "output": "numbers"}
 INDICES = ("models", "images", "size")
 
 
@@ -70,9 +70,7 @@ def _kernel(double: bool) -> Callable[..., None]:
 
 def _turn(code: Code, starts: list[Index], place: Index, target: Index) -> None:
     """Sixteen bytes of sixteen images, each place's stored as numbers beside one another."""
-    rows = [
-        code.load_bytes(code.pointers["image_bytes"], start + place, MULTIPLE) for start in starts
-    ]
+    rows = [code.load_bytes(code.pointers["images"], start + place, MULTIPLE) for start in starts]
     half = MULTIPLE // 2
     for _ in range(MULTIPLE.bit_length() - 1):  # each round is one step of a perfect shuffle
         pairs = [code.interleave(rows[n], rows[n + half]) for n in range(half)]

@@ -66,7 +66,7 @@ class Tile:
         self.height, self.width = (2 if length % 2 == 0 else 1 for length in size)
         self.rows, self.columns = size[0] // self.height, size[1] // self.width
         self.places = [(down, right) for down in range(self.height) for right in range(self.width)]
-        # the other registers are for the inputs, and for the weight that passes by
+        # the other 8 registers are for inputs, and for the weight that passes by
         most = (24 if machine.registers == 32 else 8) // len(self.places)
         self.channels = max(n for n in range(1, channels + 1) if channels % n == 0 and n <= most)
         self.sums = [code.variables(len(self.places)) for _ in range(self.channels)]

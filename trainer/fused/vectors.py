@@ -10,15 +10,18 @@ that is the point: it is for the author of a kernel to say what does. Compiling 
 """
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from llvmlite import binding, ir
 
 INDEX, BYTE = ir.IntType(64), ir.IntType(8)
+
+Holds: TypeAlias = Literal["numbers", "bytes", "indices"]
+"""What is at an address: numbers of the program's type, bytes, or 64-bit whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,7 @@ class Code:
 
     Args:
         program: where it will stand.
-        pointers: names of its arguments that are addresses; those of bytes end in ``codes`` or
-            ``bytes``, that of whole numbers is ``index``.
+        pointers: its arguments that are addresses, by name.
         indices: names of its arguments after those, 64-bit whole numbers.
 
     Attributes:
@@ -88,12 +90,17 @@ class Code:
     """
 
     def __init__(
-        self, program: "Program", name: str, pointers: Sequence[str], indices: Sequence[str]
+        self,
+        program: "Program",
+        name: str,
+        pointers: Mapping[str, Holds],
+        indices: Sequence[str],
     ) -> None:
         self.width, self._number = program.width, program.number
         self.vector = program.vector
         self._bytes = ir.VectorType(BYTE, self.width)
-        types = [self._type(pointer).as_pointer() for pointer in pointers]
+        held = {"numbers": program.number, "bytes": BYTE, "indices": INDEX}
+        types = [held[holds].as_pointer() for holds in pointers.values()]
         kind = ir.FunctionType(ir.VoidType(), types + [INDEX] * len(indices))
         function = ir.Function(program.module, kind, name)
         for argument in function.args[: len(pointers)]:
@@ -110,11 +117,6 @@ class Code:
             name: Index(self._builder, argument)
             for name, argument in zip(indices, function.args[len(pointers) :], strict=True)
         }
-
-    def _type(self, pointer: str) -> Any:
-        if pointer.endswith(("codes", "bytes")):
-            return BYTE
-        return INDEX if pointer == "index" else self._number
 
     @contextmanager
     def loop(self, start: Index | int, stop: Index | int, step: int = 1) -> Iterator[Index]:
@@ -148,26 +150,22 @@ class Code:
     def constant(self, number: float) -> Any:
         return ir.Constant(self.vector, [number] * self.width)
 
-    def codes(self, number: int) -> Any:
+    def constant_bytes(self, number: int) -> Any:
         return ir.Constant(self._bytes, [number] * self.width)
 
     def load(self, pointer: Any, offset: Index) -> Any:
         return self._builder.load(self._address(pointer, offset, self.vector), align=4)
 
     def store(self, vector: Any, pointer: Any, offset: Index) -> None:
-        self._builder.store(vector, self._address(pointer, offset, vector.type), align=4)
-
-    def load_codes(self, pointer: Any, offset: Index) -> Any:
-        return self._builder.load(self._address(pointer, offset, self._bytes), align=1)
-
-    def store_codes(self, codes: Any, pointer: Any, offset: Index) -> None:
-        self._builder.store(codes, self._address(pointer, offset, self._bytes), align=1)
+        align = 1 if vector.type.element == BYTE else 4
+        self._builder.store(vector, self._address(pointer, offset, vector.type), align=align)
 
     def load_index(self, pointer: Any, offset: Index) -> Index:
         return Index(self._builder, self._builder.load(self._builder.gep(pointer, [offset.value])))
 
-    def load_bytes(self, pointer: Any, offset: Index, count: int) -> Any:
-        kind = ir.VectorType(BYTE, count)
+    def load_bytes(self, pointer: Any, offset: Index, count: int | None = None) -> Any:
+        """As many bytes as a vector has numbers, or another count."""
+        kind = ir.VectorType(BYTE, count or self.width)
         return self._builder.load(self._address(pointer, offset, kind), align=1)
 
     def interleave(self, a: Any, b: Any) -> tuple[Any, Any]:
@@ -227,14 +225,13 @@ class Code:
         return self._builder.fcmp_ordered("<=", a, b)
 
     def same(self, a: Any, b: Any) -> Any:
-        """Where two vectors of codes agree."""
+        """Where two vectors of bytes agree."""
         return self._builder.icmp_unsigned("==", a, b)
 
-    def has_bit(self, codes: Any, bit: int) -> Any:
-        """Where a bit of a vector's codes is set."""
-        return self._builder.icmp_unsigned(
-            "!=", self._builder.and_(codes, self.codes(bit)), self.codes(0)
-        )
+    def has_bit(self, some_bytes: Any, bit: int) -> Any:
+        """Where a bit of a vector's bytes is set."""
+        bits = self._builder.and_(some_bytes, self.constant_bytes(bit))
+        return self._builder.icmp_unsigned("!=", bits, self.constant_bytes(0))
 
     def select(self, where: Any, a: Any, b: Any) -> Any:
         return self._builder.select(where, a, b)
