@@ -1,6 +1,7 @@
 """What a person sees while a sweep runs: a live table on a terminal, a line per event elsewhere."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 from rich.console import Console, Group
@@ -49,16 +50,14 @@ class Tally:
         self._before = self._done()
 
     def __str__(self) -> str:
-        names = [
-            (("finished", "stopped"), "done"),
-            (("running",), "running"),
-            (("pending", "interrupted"), "waiting"),
-            (("failed",), "failed"),
-        ]
-        counts = [
-            f"{sum(r.status in statuses for r in self.records.values())} {name}"
-            for statuses, name in names
-        ]
+        names = {
+            "done": (Status.FINISHED, Status.STOPPED),
+            "running": (Status.RUNNING,),
+            "waiting": (Status.PENDING, Status.INTERRUPTED),
+            "failed": (Status.FAILED,),
+        }
+        found = Counter(record.status for record in self.records.values())
+        counts = [f"{sum(found[one] for one in each)} {name}" for name, each in names.items()]
         elapsed = time.monotonic() - self._started
         parts = [*counts, f"{clock(elapsed)} elapsed"]
         left = self._left(elapsed)
