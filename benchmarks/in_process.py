@@ -3,7 +3,8 @@
     python benchmarks/in_process.py --data DIR --mode arrays|solo
 
 `arrays` trains the trials of each batch size as one array, `solo` one trial after another. The
-first round is cold, the second warm. Prints one JSON object.
+first round is cold, the second warm. Prints one JSON object; `logging` is the part of `rounds` that
+TensorBoard's scalars, histograms, images and graphs take, in seconds.
 """
 
 import time
@@ -11,18 +12,36 @@ import time
 BEGAN = time.perf_counter()
 
 import argparse  # noqa: E402
+import functools  # noqa: E402
 import itertools  # noqa: E402
 import json  # noqa: E402
 import tempfile  # noqa: E402
-from collections.abc import Mapping  # noqa: E402
+from collections.abc import Callable, Mapping  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 import torch  # noqa: E402
 
 import trainer  # noqa: E402
+from trainer.tensorboard import TensorBoardLogger  # noqa: E402
 
 Trials = list[dict[str, Any]]
+logging: list[float] = []
+"""Seconds in the logger, by round."""
+
+
+def timed(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of the logger whose time counts."""
+
+    @functools.wraps(method)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return method(*args, **kwargs)
+        finally:
+            logging[-1] += time.perf_counter() - began
+
+    return wrapped
 
 
 def grid(options: argparse.Namespace) -> Trials:
@@ -71,8 +90,11 @@ def main() -> None:
     options = parser.parse_args()
     configs = grid(options)
     trainer.prepare(configs)
+    for name in ("__init__", "log_model", "log_epoch", "__exit__"):
+        setattr(TensorBoardLogger, name, timed(getattr(TensorBoardLogger, name)))
     rounds = []
     for _ in range(options.rounds):
+        logging.append(0.0)
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
             found = train(options.mode, configs, None if options.no_logs else Path(folder))
@@ -93,6 +115,7 @@ def main() -> None:
                 "torch": torch.__version__,
                 "precision": options.precision,
                 "rounds": rounds,
+                "logging": logging,
                 "total": total,
                 "peak_bytes": peak,
                 "trials": trials,
