@@ -142,14 +142,18 @@ def command_of(pid: int) -> str:
 
 
 def raylets(pids: Iterable[int]) -> list[int]:
-    """Those that are a node's raylet; the copies it forks to start other programs have its name."""
-    named = {}
+    """Those that are a node's raylet, the oldest first (numbers of processes start over).
+
+    The copies that a raylet forks to start other programs have its name for a moment.
+    """
+    named = []
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
-            named[pid] = (process.name(), process.ppid())
-    found = {pid: parent for pid, (name, parent) in named.items() if name == "raylet"}
-    return sorted(pid for pid, parent in found.items() if parent not in found)
+            if process.name() == "raylet":
+                named.append((process.create_time(), pid, process.ppid()))
+    found = {pid for _, pid, _ in named}
+    return [pid for _, pid, parent in sorted(named) if parent not in found]
 
 
 def path() -> str:
