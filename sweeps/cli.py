@@ -350,7 +350,7 @@ def main() -> None:
             if "ray" not in sys.modules or not isinstance(end.code, int):
                 raise
             status = end.code
-    with suppress(OSError):  # the reader of a pipe may be gone
+    with suppress(BrokenPipeError):  # the reader of a pipe may be gone
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(status)  # to unload Ray and pandas takes half a second, with all work done

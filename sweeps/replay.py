@@ -184,7 +184,7 @@ class _Companion:
 def _error_of(call: Callable[[], Any]) -> Exception | None:
     try:
         call()
-    except Exception as error:
+    except Exception as error:  # whatever the user's function raised
         return error
     return None
 
