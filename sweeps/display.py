@@ -42,12 +42,21 @@ def progress_for(console: Console, metric: str) -> Progress:
 
 
 class Tally:
-    """How far a sweep is, and how long it may still take."""
+    """How far a sweep is, and how long it may still take; kept up as trials change."""
 
     def __init__(self, records: Mapping[str, Record]) -> None:
-        self.records = records
+        self._known = {key: (r.status, fraction(r)) for key, r in records.items()}
+        self._statuses = Counter(status for status, _ in self._known.values())
+        self._before = self._done = sum(done for _, done in self._known.values())
         self._started = time.monotonic()
-        self._before = self._done()
+
+    def note(self, record: Record) -> None:
+        """A trial has changed."""
+        status, done = self._known[record.id]
+        self._known[record.id] = record.status, fraction(record)
+        self._statuses[status] -= 1
+        self._statuses[record.status] += 1
+        self._done += fraction(record) - done
 
     def __str__(self) -> str:
         names = {
@@ -56,19 +65,16 @@ class Tally:
             "waiting": (Status.PENDING, Status.INTERRUPTED),
             "failed": (Status.FAILED,),
         }
-        found = Counter(record.status for record in self.records.values())
-        counts = [f"{sum(found[one] for one in each)} {name}" for name, each in names.items()]
+        counts = [f"{sum(self._statuses[s] for s in each)} {name}" for name, each in names.items()]
         elapsed = time.monotonic() - self._started
         parts = [*counts, f"{clock(elapsed)} elapsed"]
         left = self._left(elapsed)
-        return "  ".join([*parts, f"about {clock(left)} left"] if left else parts)
+        return "  ".join([*parts, f"about {clock(left)} left"] if round(left) else parts)
 
-    def _left(self, elapsed: float) -> float | None:
-        done, total = self._done(), len(self.records)
-        return elapsed * (total - done) / (done - self._before) if done > self._before else None
-
-    def _done(self) -> float:
-        return sum(fraction(record) for record in self.records.values())
+    def _left(self, elapsed: float) -> float:
+        """Seconds; 0 also as long as nothing is done to judge by."""
+        done = self._done - self._before
+        return elapsed * (len(self._known) - self._done) / done if done > 1e-6 else 0.0
 
 
 class Shown(Progress):
@@ -83,27 +89,37 @@ class Shown(Progress):
         self._tally = Tally(records)
         self._swept = swept(r.config for r in records.values())
 
+    def _note(self, record: Record) -> None:
+        self._tally.note(record)
+
+    started = reported = retrying = moved = ended = _note
+
 
 class Lines(Shown):
     """One plain line per event, for pipes and logs."""
 
     def started(self, record: Record) -> None:
+        super().started(record)
         again = f" (attempt {record.attempts})" if record.attempts > 1 else ""
         epoch = f" after epoch {len(record.history)}" if record.history else ""
         values = "  ".join(f"{n}={format_value(record.config.get(n))}" for n in self._swept)
         self._say(record, "started", f"{values}{epoch}{again}")
 
     def reported(self, record: Record) -> None:
+        super().reported(record)
         shown = columns(record, self._metric)
         self._say(record, f"epoch {epochs(record)}", "  ".join(f"{k} {v}" for k, v in shown))
 
     def retrying(self, record: Record) -> None:
+        super().retrying(record)
         self._say(record, "failed", f"{record.error}; it is tried again")
 
     def moved(self, record: Record) -> None:
+        super().moved(record)
         self._say(record, str(record.status), "its node was taken back; it goes on elsewhere")
 
     def ended(self, record: Record) -> None:
+        super().ended(record)
         what = record.error if record.status is Status.FAILED else f"{record.seconds:.1f} s"
         self._say(record, str(record.status), f"{what}   [{self._tally}]")
 
@@ -122,9 +138,11 @@ class LiveTable(Shown):
         self._live.start()
 
     def retrying(self, record: Record) -> None:
+        super().retrying(record)
         self._console.print(f"{record.id}  {record.error}; it is tried again", style="yellow")
 
     def ended(self, record: Record) -> None:
+        super().ended(record)
         if record.status is Status.FAILED:
             self._console.print(f"{record.id}  failed: {record.error}", style="red")
 

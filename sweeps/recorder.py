@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
+TELL_EVERY = 0.05
+"""Seconds between two messages to the driver; what is reported sooner is told with the next."""
+
 
 class Diverged(Exception):
     """The loss or the sweep's metric is no finite number: to train on would be in vain."""
@@ -53,22 +56,34 @@ class Recorder:
         self._events = events
         self._on_report = on_report
         self._last = time.perf_counter()
+        self._untold: list[tuple[int, dict[str, float], float]] = []
+        self._tell_at = 0.0
 
     def __call__(self, metrics: Mapping[str, Any], *, checkpoint: Path | None = None) -> None:
         step, numbers = self._next_step, to_numbers(metrics)
         check_metric(self._member.job.metric, numbers)
-        told = self._record(numbers, checkpoint)
+        self._record(numbers, checkpoint)
         self._on_report()
-        tune.report(told)
-        if why := divergence(self._member.job.metric, numbers, step + 1):
+        why = divergence(self._member.job.metric, numbers, step + 1)
+        if why or time.perf_counter() >= self._tell_at:
+            self.tell()
+        if why:
             raise Diverged(why)
+
+    def tell(self) -> None:
+        """Tell the driver what it has not been told; Ray waits until it has heard."""
+        untold, self._untold = self._untold, []
+        if untold:
+            tune.report({"trial": self._member.id, "where": self._where, "reports": untold})
+            self._tell_at = time.perf_counter() + TELL_EVERY
 
     def close(self, *, finished: bool) -> None:
         if self._events:
             self._events.close(finished=finished)
+        self.tell()
 
-    def _record(self, numbers: dict[str, float], checkpoint: Path | None) -> dict[str, Any]:
-        """Land a report, and say it in a message for the driver."""
+    def _record(self, numbers: dict[str, float], checkpoint: Path | None) -> None:
+        """Land a report, which is then to be told."""
         folder, step, now = self._member.folder, self._next_step, time.perf_counter()
         kept = keep_checkpoint(folder, step, checkpoint) if checkpoint else None
         if kept and self._is_best(numbers):
@@ -84,8 +99,7 @@ class Recorder:
         self._log(numbers, step)
         self._member.store()
         self._next_step, self._last = step + 1, now
-        told = {"step": step, "metrics": numbers, "seconds": report.seconds}
-        return {"trial": self._member.id, "where": self._where, **told}
+        self._untold.append((step, numbers, report.seconds))
 
     def _is_best(self, numbers: Mapping[str, float]) -> bool:
         """Whether the trial was never better, if the best of the sweep are kept at all."""

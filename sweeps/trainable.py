@@ -199,6 +199,7 @@ def _run(resolved: Resolved, members: Sequence[Member], deadline: Deadline) -> N
         resume_from=[one.get("resume_from") for one in arguments],
     )
     for member, error in zip(going, errors, strict=True):
+        member.recorder.tell()
         if error is not None:
             _tell(member, error)
 

@@ -14,6 +14,7 @@ from typing import Any
 from ray import tune
 from ray.exceptions import OutOfMemoryError
 from ray.tune.error import TuneError
+from ray.tune.schedulers import FIFOScheduler
 
 from sweeps.arrays import Array
 from sweeps.book import Book
@@ -26,6 +27,9 @@ from sweeps.storage import is_remote, open_storage
 from sweeps.sweepfile import SweepFile
 from sweeps.trainable import SEPARATOR, Job, ray_trainable
 from sweeps.watcher import Brake, Watcher, explain, name_of
+
+SPARE = 32
+"""Trials that wait for a cluster to grow by nodes that nobody announced."""
 
 
 def run_trials(
@@ -80,7 +84,7 @@ def run_trials(
     )
     with book:
         while arrays and not book.fatal:
-            _fit(sweep.name, arrays, job, book, sweep.max_failures)
+            _fit(sweep.name, arrays, job, book, sweep.max_failures, share.at_once)
             arrays = _still_to_run(arrays, book)
     if book.fatal:
         raise book.fatal
@@ -94,7 +98,9 @@ def _still_to_run(arrays: Sequence[Array], book: Book) -> list[Array]:
     return [array for array in together if array] + alone
 
 
-def _fit(name: str, arrays: Sequence[Array], job: Job, book: Book, retries: int) -> None:
+def _fit(
+    name: str, arrays: Sequence[Array], job: Job, book: Book, retries: int, at_once: int
+) -> None:
     """One run of Ray Tune, one of its trials per array.
 
     Ray Tune copies the whole grid for every point of it, so a point is one text: the folders of the
@@ -106,7 +112,11 @@ def _fit(name: str, arrays: Sequence[Array], job: Job, book: Book, retries: int)
             tune.with_resources(ray_trainable(job), _request(job)),
             param_space={"array": tune.grid_search(grid)},
             tune_config=tune.TuneConfig(
-                reuse_actors=True, trial_name_creator=name_of, trial_dirname_creator=name_of
+                reuse_actors=True,
+                scheduler=InOrder(),
+                max_concurrent_trials=at_once + (SPARE if job.on_cluster else 0),
+                trial_name_creator=name_of,
+                trial_dirname_creator=name_of,
             ),
             run_config=tune.RunConfig(
                 name=name,
@@ -128,6 +138,17 @@ def _fit(name: str, arrays: Sequence[Array], job: Job, book: Book, retries: int)
                 raise ClusterError(f"Ray Tune gave up: {summary}") from error
             for key in running:
                 book.fail(key, summary, trace, lost=True)
+
+
+class InOrder(FIFOScheduler):
+    """Leaves it to Ray Tune which trial is next: the first that no worker is being started for.
+
+    Ray's own choice may fall on one whose worker is just starting; the worker that has become free
+    then takes the trial, the other is killed and a third is started. With trials shorter than the
+    start of a worker that goes on to the end of the sweep, one processor always starting workers.
+    """
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None: ...
 
 
 @contextlib.contextmanager

@@ -116,9 +116,9 @@ class Watcher(tune.Callback):
             summary, trace, fatal = result["error"]
             self._book.fail(result["trial"], summary, trace, fatal=fatal, array=True)
             self._book.send_alone(result["trial"])
-        elif "step" in result:
-            report = Report(result["step"], result["metrics"], result["seconds"])
-            self._book.report(result["trial"], report, result["where"])
+        elif "reports" in result:
+            for told in result["reports"]:
+                self._book.report(result["trial"], Report(*told), result["where"])
 
     @_guarded
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:

@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -64,6 +67,21 @@ def test_every_trial_of_a_users_function_is_recorded_and_a_second_run_does_nothi
     assert again.returncode == 0
     assert "nothing to do" in again.stdout
     assert snapshot(folder / "runs/mine/trials") == before
+
+
+def test_no_worker_is_started_beyond_those_that_run_at_once_and_every_report_is_told(
+    folder: Path,
+) -> None:
+    grid = f"parameters.lr={[n / 128 for n in range(1, 129)]}"
+    with TemporaryDirectory(prefix="ray-", dir="/tmp") as rays:  # sockets need short paths
+        command = ("run", "sweep.yaml", "train=trainables:brief", grid, "--cpus", "4")
+        done = run_command(*command, cwd=folder, RAY_TMPDIR=rays)
+        started = list(Path(rays).glob("ray/session_2*/logs/worker-*.out"))
+    assert done.returncode == 0, done.stderr
+    assert len(started) <= 4
+    told = Counter(re.findall(r"^(\w{8})  epoch [1-5] ", done.stdout, re.MULTILINE))
+    assert set(told.values()) == {5}
+    assert len(told) == 128
 
 
 def test_a_plain_ray_tune_function_is_recorded_too(folder: Path) -> None:
