@@ -29,7 +29,7 @@ from sweeps.trainable import SEPARATOR, Job, ray_trainable
 from sweeps.watcher import Brake, Watcher, explain, name_of
 
 SPARE = 32
-"""Trials that wait for a cluster to grow by nodes that nobody announced."""
+"""Trials, or as many as run at once, that stand ready for nodes nobody has announced."""
 
 
 def run_trials(
@@ -106,6 +106,7 @@ def _fit(
     Ray Tune copies the whole grid for every point of it, so a point is one text: the folders of the
     array's trials.
     """
+    spare = max(SPARE, at_once) if job.on_cluster else 0
     grid = [SEPARATOR.join(book.records[trial.id].path for trial in array) for array in arrays]
     with _rays_folder(book, job) as (folder, files):
         tuner = tune.Tuner(
@@ -114,7 +115,7 @@ def _fit(
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
                 scheduler=InOrder(),
-                max_concurrent_trials=at_once + (SPARE if job.on_cluster else 0),
+                max_concurrent_trials=at_once + spare,
                 trial_name_creator=name_of,
                 trial_dirname_creator=name_of,
             ),
