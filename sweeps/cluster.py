@@ -33,7 +33,7 @@ RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # result.json, progress.csv, a second TensorBoard
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches us
-    "TUNE_GLOBAL_CHECKPOINT_S": "31536000",  # Ray Tune's state, of which nothing is ever read
+    "TUNE_GLOBAL_CHECKPOINT_S": "31536000",  # seconds between snapshots that nobody reads
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 

@@ -52,11 +52,11 @@ class Tally:
 
     def note(self, record: Record) -> None:
         """A trial has changed."""
-        status, done = self._known[record.id]
-        self._known[record.id] = record.status, fraction(record)
-        self._statuses[status] -= 1
-        self._statuses[record.status] += 1
-        self._done += fraction(record) - done
+        before, done_before = self._known[record.id]
+        status, done = self._known[record.id] = record.status, fraction(record)
+        self._statuses[before] -= 1
+        self._statuses[status] += 1
+        self._done += done - done_before
 
     def __str__(self) -> str:
         names = {

@@ -29,7 +29,7 @@ from sweeps.trainable import SEPARATOR, Job, ray_trainable
 from sweeps.watcher import Brake, Watcher, explain, name_of
 
 SPARE = 32
-"""Trials, or as many as run at once, that stand ready for nodes nobody has announced."""
+"""At least so many trials more stand ready for nodes of a cluster that nobody has announced."""
 
 
 def run_trials(
