@@ -6,6 +6,9 @@ results = Sweep.from_yaml("sweep.yaml").run()
 results.best, results.to_dataframe()
 """
 
+from sweeps.answer.results import Results, Row, read_results
+from sweeps.definition.resolve import Report, Trainable
+from sweeps.driver.signals import Stopped
 from sweeps.errors import (
     AllFail,
     CannotGoOn,
@@ -16,9 +19,6 @@ from sweeps.errors import (
     MetricMissing,
     SweepsError,
 )
-from sweeps.resolve import Report, Trainable
-from sweeps.results import Results, Row, read_results
-from sweeps.signals import Stopped
 from sweeps.sweep import Outlook, Sweep
 
 __all__ = [

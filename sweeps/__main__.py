@@ -1,6 +1,6 @@
 """`python -m sweeps`, the same as the command `sweeps`."""
 
-from sweeps.cli import main
+from sweeps.command.cli import main
 
 if __name__ == "__main__":
     main()

@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from sweeps import cluster, manifest, remote
-from sweeps.arrays import Array, form_again, form_arrays
-from sweeps.cluster import Node, Share
-from sweeps.display import Progress
+from sweeps.answer.results import Results, results_of
+from sweeps.cluster import local, remote
+from sweeps.cluster.local import Node, Share
+from sweeps.cluster.scaling import parse_workers
+from sweeps.command.display import Progress
+from sweeps.definition.resolve import Resolved, find_problems, import_from, resolve
+from sweeps.definition.space import Trial
+from sweeps.definition.sweep_file import examine, read
+from sweeps.driver.signals import stops_as_interrupts
 from sweeps.errors import InvalidSweep, SweepsError
-from sweeps.ledger import Ledger
-from sweeps.mirrored import open_ledger
-from sweeps.plan import Plan, Versions, decide, stale
-from sweeps.records import Overview
-from sweeps.resolve import Resolved, find_problems, import_from, resolve
-from sweeps.results import Results, results_of
-from sweeps.scaling import parse_workers
-from sweeps.signals import stops_as_interrupts
-from sweeps.space import Trial
-from sweeps.storage import as_place, join
-from sweeps.sweepfile import examine, read
+from sweeps.planning.arrays import Array, form_again, form_arrays
+from sweeps.planning.plan import Plan, Versions, decide, stale
+from sweeps.records import manifest
+from sweeps.records.ledger import Ledger
+from sweeps.records.record import Overview
+from sweeps.storage.mirror import as_place, join
+from sweeps.storage.remote_ledger import open_ledger
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Sweep:
     ) -> Outlook:
         """What :meth:`run` would do on this machine; writes nothing and starts nothing."""
         ledger = self._ledger(directory, storage)
-        share = cluster.decide_share(self.file.resources, [cluster.this_machine(cpus, gpus)])
+        share = local.decide_share(self.file.resources, [cluster.this_machine(cpus, gpus)])
         plan = Plan(new=tuple(self.trials)) if fresh else self._decide(ledger, retry)
         return self._look_ahead(plan, share, ledger)
 
@@ -162,7 +163,7 @@ class Sweep:
         ray = self._ray(address, workers, cpus, gpus, plan)
         with ray as nodes, stops_as_interrupts():
             hint = ", or say with --workers what the cluster can grow to" if address else ""
-            share = cluster.decide_share(self.file.resources, nodes, hint)
+            share = local.decide_share(self.file.resources, nodes, hint)
             with ledger.held():
                 if address is not None:
                     remote.check_shared(ledger.for_workers)
@@ -194,10 +195,10 @@ class Sweep:
             asked = parse_workers(workers) if workers else ()
             self._resolved.prepare(trial.config for trial in plan.todo)
             return remote.remote_ray(address, asked)
-        node = cluster.this_machine(cpus, gpus)
-        cluster.decide_share(self.file.resources, [node])
+        node = local.this_machine(cpus, gpus)
+        local.decide_share(self.file.resources, [node])
         self._resolved.prepare(trial.config for trial in plan.todo)
-        return cluster.local_ray(node)
+        return local.local_ray(node)
 
     def _look_ahead(self, plan: Plan, share: Share, ledger: Ledger) -> Outlook:
         """Put the trials into arrays, or say why each trains alone."""
@@ -233,7 +234,7 @@ class Sweep:
     def _run(
         self, outlook: Outlook, ledger: Ledger, progress: Progress, *, on_cluster: bool
     ) -> None:
-        from sweeps.tuner import run_trials  # imports Ray
+        from sweeps.driver.tuner import run_trials  # imports Ray
 
         run_trials(
             self.file,

@@ -10,7 +10,7 @@ HERE = Path(__file__).parents[1]
 UNPICKLERS = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "pandas.read_pickle"}
 ALLOWED = {
     # what ended an attempt, as Ray wrote it a moment ago in a temporary folder of this run's own
-    ("sweeps/watcher.py", "cloudpickle.loads"),
+    ("sweeps/driver/ray_callback.py", "cloudpickle.loads"),
 }
 
 

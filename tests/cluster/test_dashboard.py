@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import job_start, remote
-from sweeps.dashboard import Dashboard, Lost
+from sweeps.cluster import job_start, remote
+from sweeps.cluster.dashboard import Dashboard, Lost
+from sweeps.cluster.jobs import Lines
 from sweeps.errors import ClusterError
-from sweeps.jobs import Lines
 
 
 class Answering(ThreadingHTTPServer):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import package
+from sweeps.cluster import shipping as package
+from sweeps.cluster.shipping import pack
 from sweeps.errors import SweepsError
-from sweeps.package import pack
 from sweeps.sweep import Sweep
 
 FILES = {

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import scaling
-from sweeps.cluster import Node, decide_share
+from sweeps.cluster import scaling
+from sweeps.cluster.local import Node, decide_share
+from sweeps.cluster.scaling import parse_workers, to_come
+from sweeps.definition.sweep_file import Resources
 from sweeps.errors import ClusterError
-from sweeps.scaling import parse_workers, to_come
-from sweeps.sweepfile import Resources
 from tests.cluster.head import Head
 from tests.cluster.test_submit import Submitted
 from tests.conftest import wait_until

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sweeps import display
+from sweeps.command import display
 from sweeps.sweep import Sweep as PublicSweep
 from tests.conftest import run_command, wait_until
 from tests.faults.conftest import Sweep
@@ -36,7 +36,7 @@ def test_a_worker_that_cannot_import_the_module_is_said_so(sweep: Sweep) -> None
     """The module is there for the driver, and refuses to be imported anywhere else."""
     module = sweep.folder / "chained.py"
     module.write_text(
-        'import sys\nif "sweeps.cli" not in sys.modules:\n    raise ImportError("only here")\n'
+        'import sys\nif "sweeps.command.cli" not in sys.modules:\n    raise ImportError("only here")\n'
         + module.read_text()
     )
     done = sweep.run(SIX)
@@ -82,9 +82,9 @@ def test_events_that_cannot_be_written_fail_no_trial(
     module = sweep.folder / "chained.py"
     module.write_text(
         module.read_text()
-        + "\nimport sweeps.events\n"
+        + "\nimport sweeps.records.events\n"
         + "def broken(self, metrics, step):\n    raise RuntimeError('no ink left')\n"
-        + "sweeps.events.EventLog.log = broken\n"
+        + "sweeps.records.events.EventLog.log = broken\n"
     )
     done = sweep.run("parameters.x=[1]", "parameters.seconds=0")
     assert (done.returncode, done.stderr) == (0, "")

@@ -15,7 +15,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr("sweeps.cluster.local_ray", lambda node: pytest.fail("Ray was started"))
+    monkeypatch.setattr(
+        "sweeps.cluster.local.local_ray", lambda node: pytest.fail("Ray was started")
+    )
     known = set(sys.modules)
     yield folder
     for name in set(sys.modules) - known:

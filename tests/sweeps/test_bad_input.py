@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps import Sweep
-from sweeps.cli import app
+from sweeps.command.cli import app
 from tests.conftest import run_command
 from tests.sweeps.bad_input import CASES
 from tests.sweeps.bad_input.case import (
@@ -56,7 +56,7 @@ def test_the_command_refuses_it_too_without_importing_ray_or_torch(
     assert (done.returncode, done.stdout) == (2, "")
     told = done.stderr.splitlines()
     imports = {line.rpartition("|")[2].strip() for line in told if line.startswith("import time:")}
-    assert "sweeps.cli" in imports
+    assert "sweeps.command.cli" in imports
     assert not imports & {"ray", "torch"}
     message = [line for line in told if not line.startswith("import time:")]
     check_message("\n".join(message), case.says)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sweeps.cluster import Node, count_gpus, decide_share
+from sweeps.cluster.local import Node, count_gpus, decide_share
+from sweeps.definition.sweep_file import Resources
 from sweeps.errors import ClusterError
-from sweeps.sweepfile import Resources
 
 LAPTOP = [Node(2, 0)]
 BOX = [Node(16, 2)]

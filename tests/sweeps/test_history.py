@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.checkpoints import (
+from sweeps.records.checkpoints import (
     best_checkpoint,
     checksum,
     drop_older,
@@ -16,7 +16,7 @@ from sweeps.checkpoints import (
     start_together,
     starts,
 )
-from sweeps.history import Report, append_report, read_history, rewrite_history
+from sweeps.records.history import Report, append_report, read_history, rewrite_history
 
 
 def test_nan_survives_as_strict_json(tmp_path: Path) -> None:

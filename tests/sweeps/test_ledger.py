@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.definition.space import Trial
 from sweeps.errors import DirectoryError
-from sweeps.history import Report, append_report
-from sweeps.ledger import DAMAGED, Ledger
-from sweeps.records import Overview, Record, Status
-from sweeps.space import Trial
+from sweeps.records.history import Report, append_report
+from sweeps.records.ledger import DAMAGED, Ledger
+from sweeps.records.record import Overview, Record, Status
 
 TRIAL = Trial("abcdefgh", {"lr": 0.1, "seed": 0}, "lr=0.1,abcdefgh")
 

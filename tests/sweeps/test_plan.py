@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from sweeps.definition.space import Trial
 from sweeps.errors import SweepsError
-from sweeps.plan import Plan, Versions, decide, stale
-from sweeps.records import Record, Status
-from sweeps.space import Trial
+from sweeps.planning.plan import Plan, Versions, decide, stale
+from sweeps.records.record import Record, Status
 
 
 def test_each_trial_is_kept_continued_tried_again_or_new_by_its_status() -> None:

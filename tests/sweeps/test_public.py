@@ -43,7 +43,7 @@ def test_the_trainer_is_a_trainable() -> None:
 def test_help_and_plan_import_neither_ray_nor_torch(arguments: str, tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from sweeps.cli import app\n"
+        "from sweeps.command.cli import app\n"
         f"try: app({arguments})\n"
         "except SystemExit as done: assert done.code == 0\n"
         "heavy = {'ray', 'torch', 'torchvision', 'tensorboard', 'sklearn', 'pandas'}\n"

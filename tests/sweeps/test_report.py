@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.ledger import Ledger
-from sweeps.records import Overview, Record, Status
-from sweeps.report import read_report
-from sweeps.space import Trial
+from sweeps.answer.report import read_report
+from sweeps.definition.space import Trial
+from sweeps.records.ledger import Ledger
+from sweeps.records.record import Overview, Record, Status
 from tests.conftest import run_command
 
 HOSTILE = '<script>alert("x")</script>'

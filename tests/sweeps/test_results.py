@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from sweeps.answer.results import Results, read_results
+from sweeps.definition.space import Trial
 from sweeps.errors import SweepsError
-from sweeps.ledger import Ledger
-from sweeps.records import Overview, Record, Status
-from sweeps.results import Results, read_results
-from sweeps.space import Trial
+from sweeps.records.ledger import Ledger
+from sweeps.records.record import Overview, Record, Status
 
 HISTORIES: dict[str, list[float]] = {
     "steady": [0.5, 0.6, 0.7],

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import torch
 
-from sweeps.checkpoints import checksum
+from sweeps.records.checkpoints import checksum
 from tests.conftest import Board, run_command, wait_until
 from tests.sweeps.bad_input.case import sweep
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.ledger import id_of
-from sweeps.space import Trial, expand, parse_parameter
+from sweeps.definition.space import Trial, expand, parse_parameter
+from sweeps.records.ledger import id_of
 
 
 def trials(parameters: dict[str, object], samples: int = 1, seeds: int = 1) -> list[Trial]:

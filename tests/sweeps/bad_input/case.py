@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from sweeps import Sweep
-from sweeps.history import Report, append_report
-from sweeps.ledger import Ledger
-from sweeps.records import Overview, Status
+from sweeps.records.history import Report, append_report
+from sweeps.records.ledger import Ledger
+from sweeps.records.record import Overview, Status
 
 
 def nothing(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""What came out: results, the report, TensorBoard, and a recorded trial run again."""

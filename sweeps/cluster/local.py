@@ -1,0 +1,226 @@
+"""What a machine has, what one trial gets of it, and a Ray on this machine."""
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from threading import Thread
+
+from sweeps.cluster.guardian import end_programs, guarded
+from sweeps.definition.sweep_file import Resources
+from sweeps.errors import ClusterError
+
+AUTO_GPU = 0.25
+
+RAY_SETTINGS = {
+    # glibc would give the memory of each step's large tensors back to the system, page by page,
+    # and ask for it again in the next: a third to a half of a step's time
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU share sees no GPU
+    "RAY_AIR_NEW_OUTPUT": "0",  # Ray Tune's own tables
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean what they mean to the caller
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what raylets say of dead workers; it is in the records
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+    # Ray would start workers beforehand, and then others, as Ray Tune's need a setting of their own
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # result.json, progress.csv, a second TensorBoard
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches us
+    "TUNE_GLOBAL_CHECKPOINT_S": "31536000",  # seconds between snapshots that nobody reads
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine's processors and GPUs, as Ray counts them.
+
+    Attributes:
+        there: false for one that the cluster adds when trials wait for it.
+    """
+
+    cpus: float
+    gpus: float
+    there: bool = True
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one trial gets, and so how many run at once."""
+
+    cpu: float
+    gpu: float
+    auto: bool
+    nodes: tuple[Node, ...]
+
+    @property
+    def at_once(self) -> int:
+        """How many trials run at once, each alone."""
+        return self.arrays_at_once(1)
+
+    def arrays_at_once(self, size: int) -> int:
+        """How many arrays of this size: each takes one trial's CPUs and its members' GPU shares."""
+        return sum(_fit(node, self.cpu, self.gpu, size) for node in self.nodes)
+
+    def __str__(self) -> str:
+        gpu = f"{self.gpu:g} GPU" if self.gpu else "no GPU"
+        why = ", as gpu is auto" if self.auto else ""
+        now = replace(self, nodes=tuple(node for node in self.nodes if node.there))
+        grown = f" when the cluster has grown (now {now.at_once})" if now != self else ""
+        return f"{self.at_once} at once{grown}, each with {self.cpu:g} CPU and {gpu}{why}"
+
+
+def decide_share(resources: Resources, nodes: Sequence[Node], hint: str = "") -> Share:
+    """What a trial gets on these nodes.
+
+    Args:
+        hint: what else to do, for the message of the error.
+
+    Raises:
+        ClusterError: no node could ever run a trial.
+    """
+    auto = resources.gpu == "auto"
+    quarter = AUTO_GPU if any(node.gpus for node in nodes) else 0.0
+    gpu = quarter if auto else float(resources.gpu)
+    share = Share(resources.cpu, gpu, auto, tuple(nodes))
+    if share.at_once == 0:
+        have = "; ".join(sorted({f"{n.cpus:g} CPU and {n.gpus:g} GPU" for n in nodes})) or "nothing"
+        raise ClusterError(
+            f"a trial asks for {resources.cpu:g} CPU and {gpu:g} GPU, but no node has that"
+            f" (nodes have: {have}); lower resources.cpu or resources.gpu, or add nodes"
+            f"{hint}"
+        )
+    return share
+
+
+def _fit(node: Node, cpu: float, gpu: float, size: int) -> int:
+    by_cpu = int(node.cpus / cpu + 1e-9)
+    if not gpu:
+        return by_cpu
+    whole = gpu * size
+    by_gpu = int(node.gpus) * int(1 / whole + 1e-9) if whole < 1 else int(node.gpus / whole + 1e-9)
+    return min(by_cpu, by_gpu)
+
+
+def this_machine(cpus: int | None = None, gpus: int | None = None) -> Node:
+    """This machine as Ray will be told to see it; a number given overrides what is found."""
+    if cpus is None:
+        import joblib  # comes with scikit-learn; knows affinity masks and container limits
+
+        cpus = joblib.cpu_count()
+    return Node(cpus, count_gpus() if gpus is None else gpus)
+
+
+def count_gpus() -> int:
+    """The NVIDIA GPUs that a program started here could use, without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([d for d in visible.split(",") if d.strip() not in ("", "-1", "NoDevFiles")])
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlDeviceGetCount())
+    except pynvml.NVMLError:
+        return 0
+
+
+@contextmanager
+def local_ray(node: Node) -> Iterator[list[Node]]:
+    """A Ray of our own on this machine: quiet, loopback, no dashboard, with a token of its own.
+
+    A Ray that the calling program has started already is used instead, and left running.
+    """
+    # With the token given, and the mode left to it, Ray turns authentication on and writes no file.
+    with environment(RAY_SETTINGS | {"RAY_AUTH_TOKEN": _token()}), guarded() as mark:
+        import ray
+
+        if ray.is_initialized():
+            yield nodes_of_ray()
+            return
+        quiet()
+        # Ray's processes take two seconds to start: time to import what comes after them
+        Thread(target=import_module, args=["sweeps.driver.tuner"], daemon=True).start()
+        try:
+            ray.init(
+                address="local",
+                num_cpus=int(node.cpus),
+                num_gpus=int(node.gpus),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+            )
+            yield [node]
+        finally:
+            if mark:  # it looks for machines to add, and Ray would wait a second for its end
+                end_programs(mark, "/monitor.py")
+            ray.shutdown()
+
+
+@cache
+def _token() -> str:
+    """The token of all Rays that this process starts (Ray keeps the first that it reads)."""
+    return secrets.token_hex(32)
+
+
+def nodes_of_ray() -> list[Node]:
+    """The nodes that are alive, of the Ray that this process is connected to."""
+    import ray
+
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(resources.get("CPU", 0), resources.get("GPU", 0)) for resources in alive]
+
+
+def quiet(*more: str) -> None:
+    """Say through our own display what Ray would log; errors of trials are in their records."""
+    for name in ("ray", "ray.tune", "ray.train", "ray.data", *more):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the length of a run; those the user has set win.
+
+    Ray sets RAY_AUTH_MODE by itself; that is taken back too.
+    """
+    added = {key: value for key, value in settings.items() if key not in os.environ}
+    mode = os.environ.get("RAY_AUTH_MODE")
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            os.environ.pop(key, None)
+        if mode is None:
+            os.environ.pop("RAY_AUTH_MODE", None)
+
+
+@contextmanager
+def credentials_hidden() -> Iterator[None]:
+    """Keep AWS credentials from Ray Tune while it runs.
+
+    It would copy them from ``os.environ`` into each worker's runtime environment, which stands in
+    clear in a log that every user of the machine can read. They stay in the environment proper,
+    where storage finds them; the workers of a local Ray have them from the process that started
+    them.
+    """
+    names = (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SECURITY_TOKEN",
+        "AWS_SESSION_TOKEN",
+    )
+    hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
+    for name, value in hidden.items():
+        os.putenv(name, value)
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

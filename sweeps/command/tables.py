@@ -1,0 +1,131 @@
+"""Plans and results as text for a terminal, a pipe or a log."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from sweeps.answer.replay import Replay
+from sweeps.answer.results import Results, Row, swept, with_loss
+from sweeps.command.display import number as shown
+from sweeps.definition.space import Trial, format_value
+from sweeps.planning.arrays import Array
+from sweeps.planning.plan import Plan
+from sweeps.records.record import Status
+from sweeps.sweep import Outlook
+
+
+def results_table(results: Results, rows: Sequence[Row]) -> Table:
+    """One line a trial: its swept values, last metrics, and best value with its epoch."""
+    names = swept(row.config for row in results)
+    reported = dict.fromkeys(name for row in results for name in row.metrics)
+    metrics = with_loss(results.metric, reported) if reported else [results.metric]
+    table = _table("trial", *names, "status")
+    for name in ("epochs", *metrics, f"best {results.metric}", "at epoch", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    failures = any(row.error for row in results)
+    if failures:
+        table.add_column("error", no_wrap=True)
+    for row in rows:
+        best = [shown(row.best["value"]), f"{row.best['epoch']}"] if row.best else ["", ""]
+        last = [shown(row.metrics[name]) if name in row.metrics else "" for name in metrics]
+        values = [format_value(row.config.get(name)) for name in names]
+        cells = [row.id, *values, row.status, str(row.epochs), *last, *best, f"{row.seconds:.1f}"]
+        table.add_row(*cells, *([row.error or ""] if failures else []))
+    return table
+
+
+def status_table(results: Results) -> Table:
+    """One line a trial: where it stands."""
+    names = swept(row.config for row in results)
+    table = _table("trial", *names, "status", "epochs", "attempts", "where", "error")
+    for row in results:
+        values = [format_value(row.config.get(name)) for name in names]
+        counts = [str(row.epochs), str(row.attempts)]
+        table.add_row(row.id, *values, row.status, *counts, row.where or "", row.error or "")
+    return table
+
+
+def plan_table(plan: Plan, arrays: Sequence[Array]) -> Table:
+    """One line a trial: its values, what happens to it, and in which array it trains."""
+    number = {trial.id: n for n, array in enumerate(arrays, 1) for trial in array}
+    groups = {"keep": plan.keep, "continue": plan.resume, "retry": plan.retry, "new": plan.new}
+    trials = [trial for group in groups.values() for trial in group]
+    names = swept(trial.config for trial in trials)
+    table = _table("trial", *names, "action", "array")
+    for action, group in groups.items():
+        for trial in group:
+            array = str(number.get(trial.id, ""))
+            table.add_row(trial.id, *_values(trial, names), action, array)
+    return table
+
+
+def arrays_line(outlook: Outlook) -> str:
+    """How the trials to run are put into arrays, or why they are not."""
+    sizes = [len(array) for array in outlook.arrays]
+    if not sizes:
+        return "no trial to train"
+    if outlook.why_alone:
+        return f"trials train alone, as {outlook.why_alone}"
+    listed = ", ".join(map(str, sizes)) if len(sizes) <= 12 else f"up to {max(sizes)}"
+    return f"trials train in {len(sizes)} arrays of {listed}"
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table; outside a terminal nothing is cut to a width that nobody sees."""
+    if console.is_terminal:
+        console.print(table)
+    else:
+        console.file.write(as_text(table))
+
+
+def as_text(table: Table) -> str:
+    """A table as plain lines, as wide as they need to be."""
+    console = Console(width=10_000, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(table)
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+def summary(results: Results) -> str:
+    """``12 trials: 11 finished, 1 failed``."""
+    counts = [(status, results.count(status)) for status in Status]
+    detail = ", ".join(f"{count} {status}" for status, count in counts if count)
+    return f"{len(results)} {'trial' if len(results) == 1 else 'trials'}: {detail}"
+
+
+def best_line(results: Results) -> str | None:
+    """The best trial in one line, or ``None`` if nothing was reported."""
+    best = results.best
+    if best is None or best.best is None:
+        return None
+    names = swept(row.config for row in results)
+    values = " ".join(f"{name}={format_value(best.config.get(name))}" for name in names)
+    value, epoch = shown(best.best["value"]), best.best["epoch"]
+    return f"best: {best.id} {values} with {results.metric} {value} at epoch {epoch}"
+
+
+def replay_lines(done: Replay) -> list[str]:
+    """Whether a replayed trial gave the same numbers, and what differs from then if not."""
+    array = f", in an array of {done.together} as then" if done.together > 1 else ""
+    what = f"{done.record.id}: {done.epochs} {'epoch' if done.epochs == 1 else 'epochs'}{array}"
+    if not done.differences:
+        return [f"{what}; the same to the bit"]
+    first = done.differences[0]
+    largest = max(each.relative for each in done.differences)
+    lines = [
+        f"{what}; not the same: at most {largest:.2g} apart, relative to what is recorded",
+        f"first {first.metric} at epoch {first.epoch}: {first.recorded!r}, now {first.now!r}",
+    ]
+    return [*lines, f"not as it was then: {'; '.join(done.changed) or 'nothing that is known of'}"]
+
+
+def _values(trial: Trial, names: Sequence[str]) -> list[str]:
+    return [format_value(trial.config.get(name)) for name in names]
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    return table

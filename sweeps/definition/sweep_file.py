@@ -1,0 +1,255 @@
+"""The sweep file: YAML and overrides in, a validated `SweepFile` out, every problem at once."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from sweeps.definition import yaml12
+from sweeps.definition.problems import describe, model_keys
+from sweeps.definition.space import (
+    MAX_TRIALS,
+    Distribution,
+    Fixed,
+    Parameter,
+    Trial,
+    count,
+    expand,
+    parse_parameter,
+)
+from sweeps.errors import InvalidSweep, StorageError, SweepsError, nearest, shown
+from sweeps.storage.mirror import as_place
+
+Fuse = Literal["auto", "off"] | int
+SMALLEST_SHARE = 0.0001  # of a processor or GPU, that Ray can give
+_STAND_INS = {"name": "x", "metric": "x", "mode": "min"}  # for keys that are wrong or missing
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ValueError(
+            "must be 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit;"
+            f" got {shown(name)}"
+        )
+    return name
+
+
+def _check_train(train: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", train):
+        raise ValueError(f"must be 'module:function', such as trainer:train; got {shown(train)}")
+    return train
+
+
+def _check_gpu(gpu: Any) -> Any:
+    if gpu == "auto":
+        return gpu
+    if isinstance(gpu, bool) or not isinstance(gpu, int | float) or not 0 <= gpu < 1e6:
+        raise ValueError(f"must be auto or a number of GPUs, at least 0; got {shown(gpu)}")
+    if 0 < gpu < SMALLEST_SHARE:
+        raise ValueError(f"must be 0 or at least {SMALLEST_SHARE}, got {gpu}")
+    if gpu > 1 and gpu != int(gpu):
+        raise ValueError(f"must be a whole number if it is more than 1, got {gpu}")
+    return float(gpu)
+
+
+def _check_fuse(fuse: Any) -> Any:
+    if fuse in ("auto", "off") or (type(fuse) is int and fuse >= 1):
+        return fuse
+    raise ValueError(f"must be auto, off, or the most trials in one array; got {shown(fuse)}")
+
+
+def _check_storage(storage: str) -> str:
+    if not storage or "\0" in storage:
+        raise ValueError(
+            f"must be a folder or a URI, such as s3://bucket/sweeps; got {shown(storage)}"
+        )
+    try:
+        return as_place(storage)
+    except StorageError as error:
+        raise ValueError(str(error).removeprefix("storage: ")) from None
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Resources(_Model):
+    """What one trial is given."""
+
+    cpu: float = Field(default=1, ge=SMALLEST_SHARE)
+    gpu: Annotated[float | Literal["auto"], PlainValidator(_check_gpu)] = "auto"
+
+
+class SweepFile(_Model):
+    """A sweep as its file describes it: what to train, over which values, and what is best."""
+
+    name: Annotated[str, AfterValidator(_check_name)]
+    train: Annotated[str, AfterValidator(_check_train)]
+    metric: str = Field(min_length=1)
+    mode: Literal["max", "min"]
+    parameters: dict[str, Annotated[Parameter, PlainValidator(parse_parameter)]]
+    samples: int = Field(default=1, ge=1)
+    seeds: int = Field(default=1, ge=1)
+    resources: Resources = Resources()
+    max_failures: int = Field(default=2, ge=0)
+    trial_timeout: float | None = Field(default=None, gt=0)
+    epoch_timeout: float | None = Field(default=None, gt=0)
+    keep_best: int = Field(default=1, ge=0)
+    storage: Annotated[str, AfterValidator(_check_storage)] = "runs"
+    fuse: Annotated[Fuse, PlainValidator(_check_fuse)] = "auto"
+
+    @field_validator("samples")
+    @classmethod
+    def _check_samples(cls, samples: int, info: ValidationInfo) -> int:
+        if samples > 1 and "parameters" in info.data:
+            kinds = {type(parameter) for parameter in info.data["parameters"].values()}
+            if Distribution not in kinds:
+                raise ValueError(
+                    f"must be 1 if no parameter is a distribution to draw from, got {samples};"
+                    " to repeat every configuration, use seeds"
+                )
+        return samples
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, seeds: int, info: ValidationInfo) -> int:
+        if seeds > 1 and "seed" in info.data.get("parameters", ()):
+            raise ValueError(f"must be 1 if parameters.seed is given, got {seeds}; leave one out")
+        return seeds
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        trials = count(self.parameters, self.samples, self.seeds)
+        if trials > MAX_TRIALS:
+            raise ValueError(
+                f"parameters: must make at most {MAX_TRIALS:,} trials, got {trials:,};"
+                " give fewer values, samples or seeds"
+            )
+        return self
+
+    def trials(self, neutral: Collection[str] = ()) -> list[Trial]:
+        """Every trial that the file asks for, in its order; see :func:`sweeps.definition.space.expand`."""
+        return expand(
+            self.parameters,
+            train=self.train,
+            samples=self.samples,
+            seeds=self.seeds,
+            neutral=neutral,
+        )
+
+    def is_swept(self, name: str) -> bool:
+        """Whether trials differ in a parameter."""
+        return not isinstance(self.parameters.get(name), Fixed | None)
+
+
+def read(source: str, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], list[str]]:
+    """Read a sweep file, or a shipped one by its name, and apply ``key=value`` overrides.
+
+    Returns:
+        The mapping, to be given to :func:`examine`, and what is wrong with the overrides.
+
+    Raises:
+        SweepsError: there is no such file, or it cannot be read.
+        InvalidSweep: the file is not YAML of ours, or no mapping.
+    """
+    try:
+        data = yaml12.load(_read(source))
+    except yaml12.YamlError as error:
+        raise InvalidSweep(source, [yaml12.explain(error)]) from None
+    if not isinstance(data, dict):
+        required = [name for name, field in SweepFile.model_fields.items() if field.is_required()]
+        got = "nothing" if data is None else shown(data)
+        keys = ", ".join(required)
+        raise InvalidSweep(source, [f"must be a mapping with the keys {keys}; got {got}"])
+    return data, [problem for text in overrides if (problem := _override(data, text))]
+
+
+def examine(data: Mapping[str, Any]) -> tuple[SweepFile | None, list[str]]:
+    """The sweep that a mapping describes, and what is wrong with it.
+
+    Where ``train`` and ``parameters`` are right and only other keys are wrong, the sweep is one
+    without these, so that the trainable can say at once what is wrong with its parameters.
+    """
+    try:
+        return SweepFile.model_validate(dict(data)), []
+    except ValidationError as error:
+        problems = [p.removeprefix(": ") for p in describe(error, keys=model_keys(SweepFile))]
+        wrong = {
+            finding["loc"][0] if finding["loc"] else "parameters" for finding in error.errors()
+        }
+    if wrong & {"train", "parameters"}:
+        return None, problems
+    rest = {key: value for key, value in data.items() if key not in wrong}
+    try:
+        return SweepFile.model_validate({**_STAND_INS, **rest}), problems
+    except ValidationError:  # keys that are right alone may not be so together
+        return None, problems
+
+
+def shipped() -> dict[str, Any]:
+    """The sweep files that come with Sweepboard, by name."""
+    folder = resources.files("sweeps") / "files"
+    return {f.name.removesuffix(".yaml"): f for f in folder.iterdir() if f.name.endswith(".yaml")}
+
+
+def _read(source: str) -> str:
+    """The text of a sweep file, or of a shipped one."""
+    path, files = Path(source), shipped()
+    try:
+        if source in files and not path.is_file():
+            return str(files[source].read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        beside = [str(p) for p in path.parent.glob("*.y*ml")]
+        near = nearest(source, [*files, *beside]) or f"; shipped are {', '.join(sorted(files))}"
+        raise SweepsError(f"{source}: no such file, and no shipped sweep{near}") from None
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise SweepsError(
+            f"{source}: must be text in UTF-8, got the byte {byte:#04x} at position {error.start}"
+        ) from None
+    except OSError as error:
+        raise SweepsError(f"{source}: cannot be read as a sweep file: {error.strerror}") from None
+
+
+def _override(data: dict[str, Any], text: str) -> str | None:
+    """Apply ``dotted.path=value`` in place; what is wrong with it, if anything."""
+    path, equals, value = text.partition("=")
+    if not equals or not all(path.split(".")):
+        return f"{text}: an override must be key=value, such as seeds=3 or parameters.lr=0.1"
+    *parents, key = path.split(".")
+    if not parents and key not in SweepFile.model_fields:
+        return f"{path}: unknown key{_meant(key, data.get('parameters'))}"
+    target = data
+    for parent in parents:
+        inner = target.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            return f"{path}: {parent} must be a mapping to have the key {key!r}, got {shown(inner)}"
+        target = inner
+    try:
+        target[key] = yaml12.load(value)
+    except yaml12.YamlError as error:
+        return f"{path}: {shown(value)} cannot be read as YAML: {yaml12.explain(error)}"
+    return None
+
+
+def _meant(key: str, parameters: Any) -> str:
+    """What an override of an unknown key may have meant: a key, or a parameter."""
+    names = parameters if isinstance(parameters, dict) else ()
+    near = get_close_matches(key, SweepFile.model_fields, n=1)
+    near += [f"parameters.{name}" for name in get_close_matches(key, names, n=1) or [key]]
+    return f"; did you mean {' or '.join(map(repr, near))}?"

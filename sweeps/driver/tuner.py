@@ -1,0 +1,185 @@
+"""Ray Tune runs the trials; what it tells goes into the book.
+
+The only file that knows `ray.tune.Tuner`. A Ray trial is an array of one or more of ours. Ray
+keeps its own state in a temporary folder, and nothing of it is ever read again: what has to be
+done is decided from the ledger.
+"""
+
+import contextlib
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ray import tune
+from ray.exceptions import OutOfMemoryError
+from ray.tune.error import TuneError
+from ray.tune.schedulers import FIFOScheduler
+
+from sweeps.cluster.local import Share, credentials_hidden
+from sweeps.command.display import Progress
+from sweeps.definition.sweep_file import SweepFile
+from sweeps.driver.account import Book
+from sweeps.driver.ray_callback import Brake, Watcher, explain, name_of
+from sweeps.errors import ClusterError
+from sweeps.planning.arrays import Array
+from sweeps.planning.plan import Versions
+from sweeps.records.ledger import Ledger
+from sweeps.storage.mirror import is_remote, open_storage
+from sweeps.worker.attempt import SEPARATOR, Job, ray_trainable
+
+SPARE = 32
+"""At least so many trials more stand ready for nodes of a cluster that nobody has announced."""
+
+
+def run_trials(
+    sweep: SweepFile,
+    arrays: Sequence[Array],
+    ledger: Ledger,
+    share: Share,
+    *,
+    versions: Mapping[str, Versions],
+    import_path: Sequence[str],
+    on_cluster: bool,
+    reports: bool,
+    progress: Progress,
+) -> None:
+    """Run these trials to their ends, as many at once as their share allows.
+
+    Args:
+        arrays: the trials, by who trains with whom.
+        versions: the code and the data that each is run with, by id.
+        reports: whether the trainable is called with ``report`` and so records itself on the
+            worker; a plain Ray Tune function is recorded here.
+
+    Raises:
+        MetricMissing: the trainable does not report the sweep's metric.
+        CannotGoOn: nothing more could come of it; what was recorded is kept.
+        KeyboardInterrupt: Ctrl-C; the trials under way are recorded as interrupted.
+    """
+    book = Book(
+        ledger,
+        [trial for array in arrays for trial in array],
+        progress,
+        versions=versions,
+        metric=sweep.metric,
+        mode=sweep.mode,
+        keep_best=sweep.keep_best,
+        max_failures=sweep.max_failures,
+        records_reports=not reports,
+    )
+
+    job = Job(
+        directory=ledger.for_workers,
+        train=sweep.train,
+        metric=sweep.metric,
+        mode=sweep.mode,
+        keep_best=sweep.keep_best,
+        cpu=share.cpu,
+        gpu=share.gpu,
+        import_path=tuple(import_path),
+        on_cluster=on_cluster,
+        trial_timeout=sweep.trial_timeout,
+        epoch_timeout=sweep.epoch_timeout,
+    )
+    with book:
+        while arrays and not book.fatal:
+            _fit(sweep.name, arrays, job, book, sweep.max_failures, share.at_once)
+            arrays = _still_to_run(arrays, book)
+    if book.fatal:
+        raise book.fatal
+
+
+def _still_to_run(arrays: Sequence[Array], book: Book) -> list[Array]:
+    """What Ray Tune has left: arrays that it did not get to, and alone what failed in one."""
+    again = [tuple(trial for trial in array if book.is_waiting(trial.id)) for array in arrays]
+    together = [tuple(t for t in array if not book.must_go_alone(t.id)) for array in again]
+    alone = [(t,) for array in again for t in array if book.must_go_alone(t.id)]
+    return [array for array in together if array] + alone
+
+
+def _fit(
+    name: str, arrays: Sequence[Array], job: Job, book: Book, retries: int, at_once: int
+) -> None:
+    """One run of Ray Tune, one of its trials per array.
+
+    Ray Tune copies the whole grid for every point of it, so a point is one text: the folders of the
+    array's trials.
+    """
+    spare = max(SPARE, at_once) if job.on_cluster else 0
+    grid = [SEPARATOR.join(book.records[trial.id].path for trial in array) for array in arrays]
+    with _rays_folder(book, job) as (folder, files):
+        tuner = tune.Tuner(
+            tune.with_resources(ray_trainable(job), _request(job)),
+            param_space={"array": tune.grid_search(grid)},
+            tune_config=tune.TuneConfig(
+                reuse_actors=True,
+                scheduler=InOrder(),
+                max_concurrent_trials=at_once + spare,
+                trial_name_creator=name_of,
+                trial_dirname_creator=name_of,
+            ),
+            run_config=tune.RunConfig(
+                name=name,
+                storage_path=folder,
+                storage_filesystem=files,
+                failure_config=tune.FailureConfig(max_failures=retries),
+                callbacks=[Watcher(book, job)],
+                stop=Brake(book),
+                verbose=0,
+            ),
+        )
+        try:
+            with credentials_hidden():
+                tuner.fit()
+        except (RuntimeError, TuneError, OutOfMemoryError) as error:
+            # the memory monitor's kills come as these, and end all that Ray Tune is running
+            summary, trace, _ = explain(error)
+            if not (running := book.running(list(book.records))):
+                raise ClusterError(f"Ray Tune gave up: {summary}") from error
+            for key in running:
+                book.fail(key, summary, trace, lost=True)
+
+
+class InOrder(FIFOScheduler):
+    """Leaves it to Ray Tune which trial is next: the first that no worker is being started for.
+
+    Ray's own choice may fall on one whose worker is just starting; the worker that has become free
+    then takes the trial, the other is killed and a third is started. With trials shorter than the
+    start of a worker that goes on to the end of the sweep, one processor always starting workers.
+    """
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None: ...
+
+
+@contextlib.contextmanager
+def _rays_folder(book: Book, job: Job) -> Iterator[tuple[str, Any]]:
+    """Where Ray keeps its own state, for the length of a run, and the file system.
+
+    A plain Ray Tune function's checkpoints go there too, so on a cluster all nodes must see it.
+    """
+    shared = job.on_cluster and book.records_reports
+    if shared and is_remote(job.directory):
+        files, root = open_storage(job.directory)
+        folder = f"{root}/.ray-{secrets.token_hex(4)}"
+        try:
+            yield folder, files
+        finally:
+            with contextlib.suppress(OSError):
+                files.delete_dir(folder)
+        return
+    above, prefix = (job.directory, ".ray-") if shared else (None, "sweepboard-")
+    with tempfile.TemporaryDirectory(
+        prefix=prefix, dir=above, ignore_cleanup_errors=True
+    ) as folder:
+        yield folder, None
+
+
+def _request(job: Job) -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:
+    """An array asks for one trial's processors, and the sum of its members' GPU shares."""
+
+    def request(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        gpu = round(job.gpu * len(config["array"].split(SEPARATOR)), 4)
+        return tune.PlacementGroupFactory([{"CPU": job.cpu} | ({"GPU": gpu} if gpu else {})])
+
+    return request

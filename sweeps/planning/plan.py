@@ -1,0 +1,156 @@
+"""What a run has to do: a pure function of the wanted trials and the records on disk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from sweeps.definition.space import Trial
+from sweeps.errors import SweepsError, nearest
+from sweeps.records.record import Record, Status
+
+
+class Versions(NamedTuple):
+    """What a trial's result also depends on: its code, and its data if that is known."""
+
+    code: str | None
+    data: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Each wanted trial, in the order of the file, under what happens to it.
+
+    Attributes:
+        leave: not finished, and not asked for this time.
+        reached: the epochs up to the last checkpoint of those that are continued, by id.
+    """
+
+    keep: tuple[Trial, ...] = ()
+    resume: tuple[Trial, ...] = ()
+    retry: tuple[Trial, ...] = ()
+    new: tuple[Trial, ...] = ()
+    leave: tuple[Trial, ...] = ()
+    reached: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def todo(self) -> tuple[Trial, ...]:
+        """The trials to run: what was begun first."""
+        return self.resume + self.retry + self.new
+
+    def __str__(self) -> str:
+        total = len(self.keep) + len(self.todo) + len(self.leave)
+        parts = [
+            (self.keep, "finished"),
+            (self.resume, f"continued{self._from()}"),
+            (self.retry, "tried again"),
+            (self.new, "new"),
+            (self.leave, "left as they are"),
+        ]
+        detail = ", ".join(f"{len(trials)} {word}" for trials, word in parts if trials)
+        return f"{total} {'trial' if total == 1 else 'trials'}: {detail}"
+
+    def only(self, retry: Sequence[str]) -> "Plan":
+        """Of this plan only these trials, by id, or with ``failed`` all that failed.
+
+        Raises:
+            SweepsError: there is no such trial, or it has not failed.
+        """
+        chosen = {trial.id for trial in self.retry} if "failed" in retry else set()
+        chosen |= self._check(set(retry) - {"failed"})
+        others = [t for t in self.todo if t.id not in chosen]
+        again = [t for t in self.keep + self.todo if t.id in chosen]
+        return replace(
+            self,
+            keep=tuple(t for t in self.keep if t.id not in chosen),
+            resume=(),
+            retry=tuple(again),
+            new=(),
+            leave=tuple(others),
+        )
+
+    def _check(self, ids: set[str]) -> set[str]:
+        known = {trial.id for trial in self.keep + self.todo}
+        for unknown in sorted(ids - known):
+            raise SweepsError(
+                f"--retry must be failed or the id of a trial of this sweep, got {unknown!r}"
+                f"{nearest(unknown, ['failed', *known])}"
+            )
+        for kept in sorted(ids & {trial.id for trial in self.keep}):
+            raise SweepsError(
+                f"--retry {kept}: this trial has not failed; to run all trials again, use --fresh"
+            )
+        return ids
+
+    def _from(self) -> str:
+        """`` from epoch 3``, or the first and last of them where they differ."""
+        epochs = sorted({self.reached.get(trial.id, 0) for trial in self.resume})
+        if not epochs or epochs == [0]:
+            return ""
+        span = f"epoch {epochs[0]}" if len(epochs) == 1 else f"epochs {epochs[0]} to {epochs[-1]}"
+        return f" from {span}"
+
+
+def decide(
+    wanted: Sequence[Trial], records: Mapping[str, Record], budget: str | None = None
+) -> Plan:
+    """Keep what ended, continue what was interrupted, try again what failed, run the rest.
+
+    Args:
+        budget: the parameter that says how long a trial trains: one that ended is continued if
+            it is now to train longer.
+    """
+    groups: dict[str, list[Trial]] = {"keep": [], "resume": [], "retry": [], "new": []}
+    for trial in wanted:
+        groups[_action(records.get(trial.id), budget)].append(trial)
+    reached = {trial.id: _reached(records[trial.id]) for trial in groups["resume"]}
+    return Plan(**{name: tuple(trials) for name, trials in groups.items()}, reached=reached)
+
+
+def stale(plan: Plan, records: Mapping[str, Record], now: Mapping[str, Versions]) -> list[str]:
+    """What to say of results on disk that other code or other data have brought about.
+
+    Args:
+        now: what each trial would be run with today, by id.
+    """
+    begun = [(records[trial.id], now[trial.id]) for trial in plan.keep + plan.resume]
+    counts = {
+        "the training code": sum(then.code != today.code for then, today in begun),
+        "the data": sum(then.data != today.data for then, today in begun),
+    }
+    return [
+        f"note: {count} of them ran with another version of {what}, and are kept all the same;"
+        " --fresh runs all trials again"
+        for what, count in counts.items()
+        if count
+    ]
+
+
+def _reached(record: Record) -> int:
+    """The epochs up to the last checkpoint."""
+    return max((r.step + 1 for r in record.history if r.checkpoint), default=0)
+
+
+def _action(record: Record | None, budget: str | None) -> str:
+    match record.status if record else Status.PENDING:
+        case Status.FINISHED if record and _is_raised(record, budget):
+            return "resume"
+        case Status.FINISHED | Status.STOPPED:
+            return "keep"
+        case Status.FAILED:
+            return "retry"
+        case Status.PENDING if record and record.error:  # it failed, and the run ended before
+            return "retry"  # its next attempt
+        case Status.PENDING if not (record and record.attempts):
+            return "new"
+        case _:
+            return "resume"
+
+
+def _is_raised(record: Record, budget: str | None) -> bool:
+    """Whether a trial is to train longer than it has."""
+    if budget is None or record.recorded is None:
+        return False
+    wanted, had = record.config.get(budget), record.recorded.get(budget)
+    return isinstance(wanted, int | float) and (
+        not isinstance(had, int | float) or bool(wanted > had)
+    )

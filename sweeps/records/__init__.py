@@ -1,0 +1,1 @@
+"""What lies on disk, readable without Ray: the ledger, histories, checkpoints, events."""

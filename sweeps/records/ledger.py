@@ -1,0 +1,290 @@
+"""The sweep's directory: the only place that knows its paths, and the record of what happened.
+
+    DIR/sweep.json                        the sweep as last run, and its trials in order
+    DIR/manifest.json                     by which commands, code, versions and machine it was run
+    DIR/.lock                             held by the one process that runs the sweep
+    DIR/trials/<swept values>,<id>/       a trial: what it writes for TensorBoard, checkpoints, and
+        trial.json                        its configuration and state; written by the driver
+        history.jsonl                     one line a report, appended by the process that trains
+        output.log                        what the trainable printed
+        errors.log                        the traceback of every failed attempt
+    DIR/earlier/<n>/                      the sweep as it was before `sweeps run --fresh`, whole
+
+JSON files land whole or not at all. A record that was damaged all the same is made anew from what
+the trial itself wrote. Reading needs neither Ray nor torch, and may be done at any time.
+"""
+
+import itertools
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sweeps.definition.space import Trial
+from sweeps.errors import DirectoryError, nearest
+from sweeps.records.atomic import DamagedRecord, land_json, read_json
+from sweeps.records.history import read_history
+from sweeps.records.layout_check import check_tree
+from sweeps.records.record import Overview, Record, Status
+from sweeps.records.schema import RecordEntry, SweepEntry
+
+FORMAT = 1
+DAMAGED = "its record was damaged and is made anew"
+_OWN_NAMES = {".lock", "holder.json", "trials", "earlier"}
+
+
+class Ledger:
+    """Reads and writes the records in one directory.
+
+    Attributes:
+        directory: the folder of this machine that is read and written.
+        where: what people call it; a URI, if the folder is a copy of what is on other storage.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.where = str(directory)
+        self.trials_dir = directory / "trials"
+        self._sweep_file = directory / "sweep.json"
+        self._lock = FileLock(directory / ".lock")
+        self._names: dict[str, str] | None = None
+
+    # the sweep
+
+    def overview(self) -> Overview:
+        """The sweep in this directory; raises :class:`DirectoryError` if there is none."""
+        found = self._read_sweep()
+        if found is None:
+            folders = (self.directory.parent, Path("runs"))
+            sweeps = {str(file.parent) for f in folders for file in f.glob("*/sweep.json")}
+            raise DirectoryError(
+                f"{self.where} holds no sweep: there is no {self.where}/sweep.json"
+                + (nearest(self.where, sweeps) or "; give a directory of `sweeps run`")
+            )
+        return found
+
+    @property
+    def for_workers(self) -> str:
+        """What the processes that train call it."""
+        return str(self.directory.absolute())
+
+    def fetch(self, path: str = "") -> None:
+        """Before what others may have written is read: it is here already."""
+
+    def store(self, path: str = "") -> None:
+        """After it was written by other means than this object's: it is where it belongs."""
+
+    def formed(self) -> Mapping[str, Any]:
+        """Which trials trained together when the sweep was last run; nothing if it never was."""
+        try:
+            found = self._read_sweep()
+        except DamagedRecord:
+            return {}
+        return found.formed if found else {}
+
+    def check_usable(self, name: str) -> None:
+        """Refuse a directory that a sweep of this name must not write to; leaves no trace."""
+        check_tree(self.directory)
+        try:
+            found = self._read_sweep()
+        except DamagedRecord as damage:
+            if self.trials_dir.is_dir():  # the run writes it anew
+                return
+            raise DirectoryError(
+                f"{damage.what}, and no trials are beside it; delete it, or choose another"
+                " directory with --dir"
+            ) from None
+        if found is not None and found.name != name:
+            raise DirectoryError(
+                f"{self.where} belongs to the sweep {found.name!r}, not {name!r};"
+                " choose another directory with --dir"
+            )
+        above = self.directory.absolute().parents
+        there = next(path for path in (self.directory, *above) if path.exists())
+        try:
+            TemporaryFile(dir=there).close()  # even root cannot write everywhere
+            names = {path.name for path in there.iterdir()} if there is self.directory else set()
+        except OSError as error:
+            raise DirectoryError(
+                f"{self.where} cannot be written ({there.absolute()}: {error.strerror});"
+                " choose another directory with --dir"
+            ) from None
+        if found is None and names - _OWN_NAMES:
+            raise DirectoryError(
+                f"{self.where} is not empty and holds no sweep; choose another directory with --dir"
+            )
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the one process that runs this sweep; creates the directory.
+
+        Raises:
+            DirectoryError: another process holds it, or it cannot be written.
+        """
+        try:
+            self.trials_dir.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=1)  # `status` may hold it for a moment
+        except Timeout:
+            raise DirectoryError(
+                f"{self.directory} is in use by another `sweeps run` ({self._holder()});"
+                " wait for it, or choose another directory with --dir"
+            ) from None
+        except OSError as error:
+            raise DirectoryError(f"{self.directory} cannot be written: {error.strerror}") from None
+        try:
+            holder = {"pid": os.getpid(), "host": socket.gethostname()}
+            land_json(self.directory / "holder.json", holder)
+            yield
+        finally:
+            (self.directory / "holder.json").unlink(missing_ok=True)
+            self._lock.release()
+
+    def is_held(self) -> bool:
+        """Whether some process runs this sweep now."""
+        if self._lock.is_locked:
+            return True
+        if not (self.directory / ".lock").exists():
+            return False
+        try:
+            with FileLock(self.directory / ".lock", blocking=False):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a read-only copy: nobody runs it
+            return False
+
+    def write_overview(self, overview: Overview) -> None:
+        trials = [{"id": t.id, "config": t.config, "name": t.name} for t in overview.trials]
+        data = {"format": FORMAT, **asdict(replace(overview, trials=())), "trials": trials}
+        land_json(self._sweep_file, data)
+
+    # its trials
+
+    def trial_dir(self, trial: Trial) -> Path:
+        """Where a trial lives: where it was begun, even if it would be named otherwise today."""
+        if self._names is None:
+            names = os.listdir(self.trials_dir) if self.trials_dir.is_dir() else []  # noqa: PTH208
+            self._names = {id_of(name): name for name in names}
+        return self.trials_dir / self._names.setdefault(trial.id, trial.name)
+
+    def record(self, trial: Trial) -> Record:
+        """What is known of a trial, with its history."""
+        folder = self.trial_dir(trial)
+        path = folder.relative_to(self.directory).as_posix()
+        blank = Record(trial.id, trial.config, path, history=read_history(folder))
+        try:
+            data = read_json(folder / "trial.json")
+            if data is None:
+                return blank
+            RecordEntry.model_validate(data)
+            return replace(
+                blank,
+                status=Status(data["status"]),
+                recorded=data["config"],
+                arrays=tuple(data["arrays"]),
+                attempts=data["attempts"],
+                **{name: data[name] for name in ("error", "where", "code", "data")},
+            )
+        except (DamagedRecord, ValueError):
+            return replace(blank, status=Status.INTERRUPTED, error=DAMAGED)
+
+    def unlisted(self, listed: Iterable[Trial]) -> list[Trial]:
+        """The trials that are here and that the sweep no longer asks for."""
+        ids = {trial.id for trial in listed}
+        folders = sorted(self.trials_dir.iterdir()) if self.trials_dir.is_dir() else []
+        found = [(id_of(folder.name), folder) for folder in folders if folder.is_dir()]
+        return [Trial(key, config_of(f), f.name) for key, f in found if key not in ids]
+
+    def records(self, trials: Iterable[Trial]) -> dict[str, Record]:
+        """The records of these trials by id; one that nobody runs any more is interrupted."""
+        records = {trial.id: self.record(trial) for trial in trials}
+        if any(r.status is Status.RUNNING for r in records.values()) and not self.is_held():
+            for key, record in records.items():
+                if record.status is Status.RUNNING:
+                    records[key] = replace(record, status=Status.INTERRUPTED)
+        return records
+
+    def write(self, record: Record) -> None:
+        """Land a trial's ``trial.json``; its history is not touched."""
+        folder = self.directory / record.path
+        folder.mkdir(parents=True, exist_ok=True)
+        data = {
+            "format": FORMAT,
+            "id": record.id,
+            "config": record.config,
+            "seed": record.config.get("seed"),
+            "status": record.status,
+            "attempts": record.attempts,
+            "error": record.error,
+            "where": record.where,
+            "code": record.code,
+            "data": record.data,
+            "arrays": list(record.arrays),
+        }
+        land_json(folder / "trial.json", data)
+
+    def set_aside(self) -> Path | None:
+        """Move all trials, with what the sweep was, to ``earlier/<n>``; where that is.
+
+        What is there is itself the directory of a sweep, and can be read as one. Nothing is lost if
+        this is cut short: the trials move in one step, and last.
+        """
+        if not self.trials_dir.is_dir() or not any(self.trials_dir.iterdir()):
+            return None
+        earlier = self.directory / "earlier"
+        numbers = (n for n in itertools.count(1) if not (earlier / f"{n}" / "trials").exists())
+        target = earlier / f"{next(numbers)}"
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("sweep.json", "manifest.json"):
+            if (self.directory / name).exists():
+                shutil.copy2(self.directory / name, target / name)
+        os.replace(self.trials_dir, target / "trials")  # noqa: PTH105
+        self.trials_dir.mkdir()
+        self._names = None
+        return target
+
+    def _read_sweep(self) -> Overview | None:
+        data = read_json(self._sweep_file)
+        if data is None:
+            return None
+        found = data.get("format")
+        if type(found) is int and found != FORMAT:
+            raise DirectoryError(
+                f"{self.where}/sweep.json must have format {FORMAT}, got {found};"
+                " use the version of Sweepboard that wrote it"
+            )
+        try:
+            SweepEntry.model_validate(data)
+            trials = tuple(Trial(t["id"], t["config"], t["name"]) for t in data["trials"])
+            name, metric, mode, sweep = (data[key] for key in ("name", "metric", "mode", "sweep"))
+            budget, formed = data.get("budget"), data.get("formed", {})
+            return Overview(name, metric, mode, sweep, trials, budget, formed)
+        except ValueError:
+            raise DamagedRecord(f"{self.where}/sweep.json", "not the record of a sweep") from None
+
+    def _holder(self) -> str:
+        holder = read_json(self.directory / "holder.json")
+        return f"process {holder['pid']} on {holder['host']}" if holder else "starting or ending"
+
+
+def id_of(path: str) -> str:
+    """The trial that a folder belongs to, by its path or name."""
+    return path.rpartition("/")[2].rpartition(",")[2]
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The configuration in a trial's ``trial.json``."""
+    data = read_json(folder / "trial.json") or {}
+    return dict(data.get("config", {}))
+
+
+def status_of(folder: Path) -> Status:
+    """The status in a trial's ``trial.json``."""
+    return Status((read_json(folder / "trial.json") or {}).get("status", Status.PENDING))

@@ -1,0 +1,1 @@
+"""Directories that are not on this machine: mirrored, leased to one run, read like local ones."""
