@@ -28,6 +28,7 @@ check: $(VENV)/ready-to-test
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive sweeps trainer
 	@$(BIN)/python .ci/audit.py
 

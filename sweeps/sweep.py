@@ -3,26 +3,26 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from sweeps.answer.results import Results, results_of
 from sweeps.cluster import local, remote
-from sweeps.cluster.local import Node, Share
 from sweeps.cluster.scaling import parse_workers
-from sweeps.command.display import Progress
-from sweeps.definition.resolve import Resolved, find_problems, import_from, resolve
+from sweeps.definition.places import as_place, join
+from sweeps.definition.resolve import Resolved, Versions, find_problems, import_from, resolve
 from sweeps.definition.space import Trial
 from sweeps.definition.sweep_file import examine, read
+from sweeps.driver.progress import Progress
 from sweeps.driver.signals import stops_as_interrupts
 from sweeps.errors import InvalidSweep, SweepsError
 from sweeps.planning.arrays import Array, form_again, form_arrays
-from sweeps.planning.plan import Plan, Versions, decide, stale
+from sweeps.planning.plan import Plan, decide, stale
+from sweeps.planning.shares import Node, Share, decide_share
 from sweeps.records import manifest
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview
-from sweeps.storage.mirror import as_place, join
 from sweeps.storage.remote_ledger import open_ledger
 
 
@@ -116,7 +116,7 @@ class Sweep:
     ) -> Outlook:
         """What :meth:`run` would do on this machine; writes nothing and starts nothing."""
         ledger = self._ledger(directory, storage)
-        share = local.decide_share(self.file.resources, [cluster.this_machine(cpus, gpus)])
+        share = decide_share(self.file.resources, [local.this_machine(cpus, gpus)])
         plan = Plan(new=tuple(self.trials)) if fresh else self._decide(ledger, retry)
         return self._look_ahead(plan, share, ledger)
 
@@ -163,7 +163,7 @@ class Sweep:
         ray = self._ray(address, workers, cpus, gpus, plan)
         with ray as nodes, stops_as_interrupts():
             hint = ", or say with --workers what the cluster can grow to" if address else ""
-            share = local.decide_share(self.file.resources, nodes, hint)
+            share = decide_share(self.file.resources, nodes, hint)
             with ledger.held():
                 if address is not None:
                     remote.check_shared(ledger.for_workers)
@@ -175,7 +175,13 @@ class Sweep:
                 outlook = self._look_ahead(self._decide(ledger, retry), share, ledger)
                 announce(outlook)
                 self._describe(ledger, outlook)
-                manifest.add_run(ledger.directory, self.definition, share, outlook.plan)
+                manifest.add_run(
+                    ledger.directory,
+                    self.definition,
+                    plan=str(outlook.plan),
+                    seeds=[trial.seed for trial in outlook.plan.keep + outlook.plan.todo],
+                    share=asdict(share),
+                )
                 ledger.store("manifest.json")
                 self._run(outlook, ledger, progress or Progress(), on_cluster=address is not None)
         ledger.fetch()
@@ -196,7 +202,7 @@ class Sweep:
             self._resolved.prepare(trial.config for trial in plan.todo)
             return remote.remote_ray(address, asked)
         node = local.this_machine(cpus, gpus)
-        local.decide_share(self.file.resources, [node])
+        decide_share(self.file.resources, [node])
         self._resolved.prepare(trial.config for trial in plan.todo)
         return local.local_ray(node)
 

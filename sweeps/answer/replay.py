@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.definition.resolve import Resolved, import_from, resolve
+from sweeps.definition.resolve import Resolved, Versions, import_from, resolve
 from sweeps.errors import DirectoryError, SweepsError
-from sweeps.planning.plan import Versions
 from sweeps.records import manifest
 from sweeps.records.history import Report
 from sweeps.records.record import Record

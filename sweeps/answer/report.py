@@ -12,8 +12,7 @@ from itertools import pairwise
 from statistics import fmean, stdev
 
 from sweeps.answer.results import Results, Row, results_of, swept, with_loss
-from sweeps.command import tables
-from sweeps.command.display import number
+from sweeps.answer.summary import best_line, number, summary
 from sweeps.definition.space import format_value
 from sweeps.records.history import read_history
 from sweeps.records.ledger import Ledger
@@ -58,10 +57,10 @@ def read_report(directory: str | os.PathLike[str], *, everything: bool = False) 
 
 def _page(ledger: Ledger, results: Results) -> str:
     rows = results.sorted()
-    best = tables.best_line(results) or "no trial has reported the metric yet"
+    best = best_line(results) or "no trial has reported the metric yet"
     parts = [
         f"<h1>{escape(results.name)}</h1>",
-        f"<p>{escape(tables.summary(results))}<br><span class=best>{escape(best)}</span></p>",
+        f"<p>{escape(summary(results))}<br><span class=best>{escape(best)}</span></p>",
         f"<h2>{escape(results.metric)} by epoch</h2>",
         _chart(ledger, results, rows),
         *_by_value(results),

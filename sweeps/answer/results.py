@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import SweepsError, did_you_mean
+from sweeps.records.best import best_of
 from sweeps.records.checkpoints import best_checkpoint
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview, Record, Status
@@ -144,22 +145,6 @@ def to_row(record: Record, overview: Overview, directory: Path) -> Row:
         where=record.where,
         checkpoint=best.relative_to(directory).as_posix() if best else None,
     )
-
-
-def best_of(
-    reports: Sequence[Mapping[str, float]], metric: str, mode: str
-) -> dict[str, float] | None:
-    """The best finite value of a metric over the reports, and its epoch from 1 on."""
-    pick = min if mode == "min" else max
-    values = [
-        (metrics[metric], epoch)
-        for epoch, metrics in enumerate(reports, start=1)
-        if metric in metrics and math.isfinite(metrics[metric])
-    ]
-    if not values:
-        return None
-    value, epoch = pick(values, key=lambda pair: pair[0])
-    return {"value": value, "epoch": epoch}
 
 
 def with_loss(metric: str, names: Iterable[str]) -> list[str]:

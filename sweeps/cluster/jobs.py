@@ -22,8 +22,8 @@ from sweeps.cluster import job_start, remote
 from sweeps.cluster.dashboard import Dashboard, Lost
 from sweeps.cluster.local import RAY_SETTINGS, quiet
 from sweeps.cluster.shipping import Package, pack
+from sweeps.definition.places import is_remote
 from sweeps.errors import CannotGoOn, ClusterError, Interrupted, SweepsError
-from sweeps.storage.mirror import is_remote
 
 PATIENCE = 60.0
 """Seconds that a connection may be lost before following is given up."""
@@ -35,6 +35,9 @@ STOPS_WITHIN = 30
 """Seconds that a job has to record where its trials stand; then Ray kills it."""
 
 FILE, START = "sweepboard-job.yaml", "sweepboard-job.py"
+COMMAND = "sweeps.__main__"
+"""The module whose `main` is the command."""
+
 _NOISE = re.compile(
     r"\d{4}-\d\d-\d\d [\d:,]+\s+INFO (job_manager|worker|packaging)\.py:\d+ -- "
     r"|Running entrypoint for job \S+: "
@@ -96,7 +99,7 @@ class Jobs:
             (Path(folder) / FILE).write_text(json.dumps(definition, indent=1) + "\n")
             shutil.copy2(job_start.__file__, Path(folder) / START)
             self._submit(
-                entrypoint=f"exec {_program(python)} {shlex.join([START, here, *run])}",
+                entrypoint=f"exec {_program(python)} {shlex.join([START, here, COMMAND, *run])}",
                 submission_id=job,
                 runtime_env={
                     "working_dir": folder,

@@ -14,11 +14,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-from sweeps.cluster.local import RAY_SETTINGS, Node, environment, nodes_of_ray, quiet
+from sweeps.cluster.local import RAY_SETTINGS, environment, nodes_of_ray, quiet
 from sweeps.cluster.scaling import to_come
+from sweeps.definition.places import is_remote
 from sweeps.definition.resolve import import_from
 from sweeps.errors import ClusterError, StorageError
-from sweeps.storage.mirror import Mirror, is_remote
+from sweeps.planning.shares import Node
+from sweeps.storage.mirror import Mirror
 
 A = TypeVar("A")
 T = TypeVar("T")

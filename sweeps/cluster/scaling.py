@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sweeps.cluster.local import Node
 from sweeps.definition import yaml12
 from sweeps.errors import ClusterError
+from sweeps.planning.shares import Node
 
 CLUSTER_FILE = Path("~/ray_bootstrap_config.yaml")
 """Where ``ray up`` puts it, by Ray's documentation of `ray start --autoscaling-config`."""

@@ -17,6 +17,7 @@ import typer
 from sweeps.answer.replay import replay
 from sweeps.answer.report import read_report
 from sweeps.answer.results import Results, read_results, results_of
+from sweeps.answer.summary import best_line, summary
 from sweeps.answer.tensorboard import show_board
 from sweeps.cluster.jobs import Jobs, check_place
 from sweeps.cluster.local import RAY_SETTINGS, environment
@@ -40,10 +41,10 @@ from sweeps.command.options import (
     Storage,
     Workers,
 )
+from sweeps.definition.places import join
 from sweeps.driver.signals import Stopped, stops_as_interrupts
 from sweeps.errors import DirectoryError, Interrupted, SweepsError
 from sweeps.records.record import Status
-from sweeps.storage.mirror import join
 from sweeps.storage.remote_ledger import open_ledger
 from sweeps.sweep import Outlook, Sweep
 
@@ -208,7 +209,7 @@ def status(directory: Directory, everything: All = False) -> int:
     results = results_of(ledger, everything=everything)
     tables.print_table(out, tables.status_table(results))
     running = "running now" if ledger.is_held() else "not running"
-    out.print(f"\n{tables.summary(results)}; {running}", soft_wrap=True)
+    out.print(f"\n{summary(results)}; {running}", soft_wrap=True)
     return 0
 
 
@@ -310,8 +311,8 @@ def _follow(jobs: Jobs, job: str) -> int:
 def _print_results(results: Results, folder: str) -> None:
     out.print()
     tables.print_table(out, tables.results_table(results, results.sorted()))
-    out.print(f"\n{tables.summary(results)}", soft_wrap=True)
-    if best := tables.best_line(results):
+    out.print(f"\n{summary(results)}", soft_wrap=True)
+    if best := best_line(results):
         out.print(best, soft_wrap=True)
     if results.best and results.best.checkpoint:
         out.print(f"its checkpoint: {join(folder, results.best.checkpoint)}", soft_wrap=True)
@@ -335,7 +336,7 @@ def _nothing_to_do(results: Results, folder: str) -> str:
 
 def _interrupted(folder: str) -> str:
     try:
-        where = tables.summary(read_results(folder))
+        where = summary(read_results(folder))
     except DirectoryError:
         return "interrupted before anything was run"
     return f"interrupted; {where}. Run the same command to go on"

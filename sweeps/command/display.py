@@ -10,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.answer.results import swept, with_loss
+from sweeps.answer.summary import number
 from sweeps.definition.space import format_value
+from sweeps.driver.progress import Progress
 from sweeps.records.record import Record, Status
 
 _STYLES = {
@@ -22,18 +24,6 @@ _STYLES = {
     Status.PENDING: "dim",
 }
 _ORDER = [Status.RUNNING, Status.FAILED, Status.INTERRUPTED, Status.PENDING]
-
-
-class Progress:
-    """What is told of a sweep's course, in this order; as it is, it shows nothing."""
-
-    def begin(self, records: Mapping[str, Record]) -> None: ...
-    def started(self, record: Record) -> None: ...
-    def reported(self, record: Record) -> None: ...
-    def retrying(self, record: Record) -> None: ...
-    def moved(self, record: Record) -> None: ...
-    def ended(self, record: Record) -> None: ...
-    def end(self) -> None: ...
 
 
 def progress_for(console: Console, metric: str) -> Progress:
@@ -209,12 +199,6 @@ def columns(record: Record, metric: str) -> list[tuple[str, str]]:
     if "images_per_second" in metrics:
         shown.append(("images/s", f"{metrics['images_per_second']:,.0f}"))
     return shown
-
-
-def number(value: float) -> str:
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.3g}"
 
 
 def clock(seconds: float) -> str:

@@ -7,11 +7,10 @@ from rich.table import Table
 
 from sweeps.answer.replay import Replay
 from sweeps.answer.results import Results, Row, swept, with_loss
-from sweeps.command.display import number as shown
+from sweeps.answer.summary import number as shown
 from sweeps.definition.space import Trial, format_value
 from sweeps.planning.arrays import Array
 from sweeps.planning.plan import Plan
-from sweeps.records.record import Status
 from sweeps.sweep import Outlook
 
 
@@ -85,24 +84,6 @@ def as_text(table: Table) -> str:
     with console.capture() as capture:
         console.print(table)
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
-
-
-def summary(results: Results) -> str:
-    """``12 trials: 11 finished, 1 failed``."""
-    counts = [(status, results.count(status)) for status in Status]
-    detail = ", ".join(f"{count} {status}" for status, count in counts if count)
-    return f"{len(results)} {'trial' if len(results) == 1 else 'trials'}: {detail}"
-
-
-def best_line(results: Results) -> str | None:
-    """The best trial in one line, or ``None`` if nothing was reported."""
-    best = results.best
-    if best is None or best.best is None:
-        return None
-    names = swept(row.config for row in results)
-    values = " ".join(f"{name}={format_value(best.config.get(name))}" for name in names)
-    value, epoch = shown(best.best["value"]), best.best["epoch"]
-    return f"best: {best.id} {values} with {results.metric} {value} at epoch {epoch}"
 
 
 def replay_lines(done: Replay) -> list[str]:

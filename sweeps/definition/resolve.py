@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
@@ -33,9 +33,15 @@ from sweeps.definition.problems import describe
 from sweeps.definition.space import Trial
 from sweeps.definition.sweep_file import SweepFile
 from sweeps.errors import SweepsError, did_you_mean, nearest
-from sweeps.planning.plan import Versions
 
 _FAILURES = (Exception, SystemExit)  # of the user's code; sys.exit() must not end ours
+
+
+class Versions(NamedTuple):
+    """What a trial's result also depends on: its code, and its data if that is known."""
+
+    code: str | None
+    data: str | None
 
 
 class Report(Protocol):

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from sweeps.definition import yaml12
+from sweeps.definition.places import as_place
 from sweeps.definition.problems import describe, model_keys
 from sweeps.definition.space import (
     MAX_TRIALS,
@@ -32,7 +33,6 @@ from sweeps.definition.space import (
     parse_parameter,
 )
 from sweeps.errors import InvalidSweep, StorageError, SweepsError, nearest, shown
-from sweeps.storage.mirror import as_place
 
 Fuse = Literal["auto", "off"] | int
 SMALLEST_SHARE = 0.0001  # of a processor or GPU, that Ray can give
@@ -142,7 +142,7 @@ class SweepFile(_Model):
         return self
 
     def trials(self, neutral: Collection[str] = ()) -> list[Trial]:
-        """Every trial that the file asks for, in its order; see :func:`sweeps.definition.space.expand`."""
+        """Every trial that the file asks for, in its order."""
         return expand(
             self.parameters,
             train=self.train,

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sweeps.answer.results import best_of
-from sweeps.command.display import Progress
+from sweeps.definition.resolve import Versions
 from sweeps.definition.space import Trial
+from sweeps.driver.progress import Progress
 from sweeps.errors import AllFail, MetricMissing, StorageError, SweepsError
-from sweeps.planning.plan import Versions
+from sweeps.records.best import best_of
 from sweeps.records.checkpoints import drop_best, drop_older
 from sweeps.records.events import EventLog, clear_events, withdraw_failure, write_failure
 from sweeps.records.history import Report, append_report, read_history, rewrite_history

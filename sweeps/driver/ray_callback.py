@@ -14,15 +14,16 @@ from ray.exceptions import RayActorError
 from ray.tune.result import AUTO_RESULT_KEYS
 
 from sweeps.cluster import remote
+from sweeps.definition.places import is_remote
 from sweeps.driver.account import Book
 from sweeps.errors import CannotGoOn, ClusterError, MetricMissing, SweepsError
 from sweeps.records.history import Report
 from sweeps.records.ledger import id_of
 from sweeps.records.record import Record
-from sweeps.storage.mirror import is_remote
 from sweeps.storage.working_copy import folder_of
-from sweeps.worker.attempt import SEPARATOR, Job, TrialFailed
+from sweeps.worker.attempt import TrialFailed
 from sweeps.worker.deadline import struck
+from sweeps.worker.job import SEPARATOR, Job
 from sweeps.worker.recorder import check_metric, divergence, no_room, to_numbers
 
 _RAY_KEYS = {*AUTO_RESULT_KEYS, "checkpoint_dir_name", "done", "experiment_tag"}

@@ -16,17 +16,20 @@ from ray.exceptions import OutOfMemoryError
 from ray.tune.error import TuneError
 from ray.tune.schedulers import FIFOScheduler
 
-from sweeps.cluster.local import Share, credentials_hidden
-from sweeps.command.display import Progress
+from sweeps.cluster.local import credentials_hidden
+from sweeps.definition.places import is_remote
+from sweeps.definition.resolve import Versions
 from sweeps.definition.sweep_file import SweepFile
 from sweeps.driver.account import Book
+from sweeps.driver.progress import Progress
 from sweeps.driver.ray_callback import Brake, Watcher, explain, name_of
 from sweeps.errors import ClusterError
 from sweeps.planning.arrays import Array
-from sweeps.planning.plan import Versions
+from sweeps.planning.shares import Share
 from sweeps.records.ledger import Ledger
-from sweeps.storage.mirror import is_remote, open_storage
-from sweeps.worker.attempt import SEPARATOR, Job, ray_trainable
+from sweeps.storage.mirror import open_storage
+from sweeps.worker.attempt import ray_trainable
+from sweeps.worker.job import SEPARATOR, Job
 
 SPARE = 32
 """At least so many trials more stand ready for nodes of a cluster that nobody has announced."""

@@ -9,9 +9,9 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 
-from sweeps.cluster.local import Share
 from sweeps.definition.space import Trial
 from sweeps.definition.sweep_file import Fuse
+from sweeps.planning.shares import Share
 
 LARGEST = 4
 """The largest array made by ``fuse: auto``; beyond it a step gets no cheaper per member."""

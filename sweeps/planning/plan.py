@@ -2,18 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
+from sweeps.definition.resolve import Versions
 from sweeps.definition.space import Trial
 from sweeps.errors import SweepsError, nearest
 from sweeps.records.record import Record, Status
-
-
-class Versions(NamedTuple):
-    """What a trial's result also depends on: its code, and its data if that is known."""
-
-    code: str | None
-    data: str | None
 
 
 @dataclass(frozen=True)

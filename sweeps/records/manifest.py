@@ -10,16 +10,13 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from sweeps.cluster.local import Share
-from sweeps.planning.plan import Plan
 from sweeps.records.atomic import land
 from sweeps.records.schema import ManifestEntry
 
@@ -29,19 +26,29 @@ LONGEST_DIFF = 1_000_000
 
 
 def add_run(
-    directory: Path, definition: Mapping[str, Any], share: Share, plan: Plan
+    directory: Path,
+    definition: Mapping[str, Any],
+    *,
+    plan: str,
+    seeds: Iterable[int],
+    share: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Add an entry for a run that begins; returns it."""
+    """Add an entry for a run that begins; returns it.
+
+    Args:
+        plan: what is to be done, in a line.
+        share: what each trial gets, and of which nodes.
+    """
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "plan": str(plan),
-        "seeds": sorted({trial.seed for trial in plan.keep + plan.todo}),
+        "plan": plan,
+        "seeds": sorted(set(seeds)),
         "sweep": dict(definition),
         "git": git_state(Path.cwd()),
         "versions": versions(),
         "machine": machine(),
-        "share": asdict(share),
+        "share": dict(share),
     }
     runs = [*read_runs(directory), entry]
     land(directory / "manifest.json", json.dumps({"runs": runs}, indent=1).encode() + b"\n")

@@ -7,15 +7,14 @@ say (environment variables, files, the machine's role), and none is ever part of
 """
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit, urlunsplit
 
+from sweeps.definition.places import join
 from sweeps.errors import StorageError
 
 if TYPE_CHECKING:
@@ -26,41 +25,6 @@ AT_ONCE = 16
 
 RECORDS = ("sweep.json", "manifest.json", "trial.json", "history.jsonl", "errors.log")
 _LAST = ("history.jsonl", "trial.json", "sweep.json")  # each names files that must be there first
-
-
-def is_remote(where: str | os.PathLike[str]) -> bool:
-    """Whether a place is named by a URI of some storage, and not by a path."""
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", os.fspath(where))
-    return scheme is not None and scheme[1].lower() != "file"
-
-
-def as_place(where: str | os.PathLike[str]) -> str:
-    """A path, also one that was given as a ``file://`` URI, or a URI that may be used.
-
-    Raises:
-        StorageError: it is a URI that holds credentials.
-    """
-    text = os.fspath(where)
-    if not is_remote(text):
-        return unquote(urlsplit(text).path) if text.lower().startswith("file://") else text
-    parts = urlsplit(text)
-    if "@" in parts.netloc:
-        shown = urlunsplit(parts._replace(netloc=f"...@{parts.netloc.rpartition('@')[2]}"))
-        raise StorageError(
-            f"storage: must not hold credentials, got {shown}: they would stand in the records;"
-            " give them by the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE, ...)"
-        )
-    if not parts.netloc:
-        raise StorageError(f"storage: a URI must name a bucket or host, got {text}")
-    return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
-
-
-def join(where: str, *names: str) -> str:
-    """A place below another, as a person or a program would name it."""
-    if not is_remote(where):
-        return str(Path(where, *names))
-    parts = urlsplit(where)
-    return urlunsplit(parts._replace(path="/".join([parts.path.rstrip("/"), *names])))
 
 
 def is_record(path: str) -> bool:

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sweeps.definition.places import as_place, is_remote, join
 from sweeps.records.atomic import DamagedRecord
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview, Record
 from sweeps.storage.lease import FILE, Lease
-from sweeps.storage.mirror import Mirror, as_place, is_record, is_remote, join
+from sweeps.storage.mirror import Mirror, is_record
 
 
 def open_ledger(where: str | os.PathLike[str]) -> Ledger:

@@ -6,9 +6,10 @@ import os
 import time
 from pathlib import Path
 
+from sweeps.definition.places import join
 from sweeps.errors import SweepsError
 from sweeps.records.atomic import remove
-from sweeps.storage.mirror import Mirror, is_event, join
+from sweeps.storage.mirror import Mirror, is_event
 
 EVENTS_EVERY = 10.0
 """Seconds between two writes of a growing event file: object stores take files only whole."""

@@ -12,7 +12,6 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import ray
 from filelock import FileLock, Timeout
 from ray import tune
 
+from sweeps.definition.places import is_remote
 from sweeps.definition.resolve import Resolved, import_from, resolve
 from sweeps.errors import CannotGoOn, MetricMissing, SweepsError
 from sweeps.records.checkpoints import Start, start_together
@@ -27,37 +27,13 @@ from sweeps.records.events import EventLog, reopen
 from sweeps.records.history import rewrite_history
 from sweeps.records.ledger import config_of, id_of, status_of
 from sweeps.records.record import Status
-from sweeps.storage.mirror import is_remote
 from sweeps.storage.working_copy import WorkingCopy
 from sweeps.worker.deadline import Deadline
+from sweeps.worker.job import SEPARATOR, Job
 from sweeps.worker.recorder import NO_ROOM, Diverged, Recorder, divergence, no_room
-
-SEPARATOR = "\n"
-"""Between the folders of an array's trials, in the one text that names the array to Ray Tune."""
 
 PATIENCE = 60
 """Seconds that a worker waits for one before it to be gone, whose sweep was killed."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all workers of a sweep are told. ``cpu`` and ``gpu`` are one trial's share.
-
-    Ray Tune unpickles this for every trial, so it stays small: what is a trial's own, the worker
-    reads from its record. Time-outs are in seconds.
-    """
-
-    directory: str  # a path, or the URI of other storage
-    train: str
-    metric: str
-    mode: str
-    keep_best: int
-    cpu: float
-    gpu: float
-    import_path: tuple[str, ...]
-    on_cluster: bool
-    trial_timeout: float | None
-    epoch_timeout: float | None
 
 
 class TrialFailed(Exception):
@@ -128,7 +104,14 @@ class Member:
         reopen(self.folder, start.history)
         events = None if resolved.logs else EventLog(self.folder, self.config, start.step)
         self.recorder = Recorder(
-            self, start.history, whereabouts(self.job), events, deadline.extend
+            self.job,
+            self.id,
+            self.folder,
+            start.history,
+            whereabouts(self.job),
+            events,
+            store=self.store,
+            on_report=deadline.extend,
         )
         offered = {
             "report": self.recorder,

@@ -7,18 +7,16 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray import tune
 
-from sweeps.answer.results import best_of
 from sweeps.errors import CannotGoOn, MetricMissing, nearest
+from sweeps.records.best import best_of
 from sweeps.records.checkpoints import checksum, keep_best, keep_checkpoint
 from sweeps.records.events import EventLog
 from sweeps.records.history import Report, append_report
-
-if TYPE_CHECKING:
-    from sweeps.worker.attempt import Member
+from sweeps.worker.job import Job
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -34,22 +32,30 @@ class Recorder:
     """Records the reports of one trial.
 
     Args:
+        key: the trial's id.
         history: of the reports that it goes on after.
         events: where the reports become scalars, unless the trainable writes its own.
+        store: writes the trial's folder to where the sweep's directory is, after every report.
         on_report: called after every report.
     """
 
     def __init__(
         self,
-        member: "Member",
+        job: Job,
+        key: str,
+        folder: Path,
         history: Sequence[Report],
         where: str,
         events: EventLog | None,
+        *,
+        store: Callable[[], None],
         on_report: Callable[[], None],
     ) -> None:
-        self._member = member
+        self._job = job
+        self._key = key
+        self._folder = folder
+        self._store = store
         self._next_step = len(history)
-        job = member.job
         best = best_of([report.metrics for report in history], job.metric, job.mode)
         self._best = best["value"] if best else None
         self._where = where
@@ -61,10 +67,10 @@ class Recorder:
 
     def __call__(self, metrics: Mapping[str, Any], *, checkpoint: Path | None = None) -> None:
         step, numbers = self._next_step, to_numbers(metrics)
-        check_metric(self._member.job.metric, numbers)
+        check_metric(self._job.metric, numbers)
         self._record(numbers, checkpoint)
         self._on_report()
-        why = divergence(self._member.job.metric, numbers, step + 1)
+        why = divergence(self._job.metric, numbers, step + 1)
         if why or time.perf_counter() >= self._tell_at:
             self.tell()
         if why:
@@ -74,7 +80,7 @@ class Recorder:
         """Tell the driver what it has not been told; Ray waits until it has heard."""
         untold, self._untold = self._untold, []
         if untold:
-            tune.report({"trial": self._member.id, "where": self._where, "reports": untold})
+            tune.report({"trial": self._key, "where": self._where, "reports": untold})
             self._tell_at = time.perf_counter() + TELL_EVERY
 
     def close(self, *, finished: bool) -> None:
@@ -84,7 +90,7 @@ class Recorder:
 
     def _record(self, numbers: dict[str, float], checkpoint: Path | None) -> None:
         """Land a report, which is then to be told."""
-        folder, step, now = self._member.folder, self._next_step, time.perf_counter()
+        folder, step, now = self._folder, self._next_step, time.perf_counter()
         kept = keep_checkpoint(folder, step, checkpoint) if checkpoint else None
         if kept and self._is_best(numbers):
             keep_best(folder, step, kept)
@@ -97,13 +103,13 @@ class Recorder:
         )
         append_report(folder, report)
         self._log(numbers, step)
-        self._member.store()
+        self._store()
         self._next_step, self._last = step + 1, now
         self._untold.append((step, numbers, report.seconds))
 
     def _is_best(self, numbers: Mapping[str, float]) -> bool:
         """Whether the trial was never better, if the best of the sweep are kept at all."""
-        job, value = self._member.job, numbers[self._member.job.metric]
+        job, value = self._job, numbers[self._job.metric]
         if not job.keep_best or not math.isfinite(value):
             return False
         better = self._best is None or (

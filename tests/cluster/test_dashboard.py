@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cluster import job_start, remote
+from sweeps.cluster import job_start, jobs, remote
 from sweeps.cluster.dashboard import Dashboard, Lost
 from sweeps.cluster.jobs import Lines
 from sweeps.errors import ClusterError
@@ -102,8 +102,8 @@ def test_a_python_that_is_another_or_lacks_what_is_needed_is_told_of(tmp_path: P
         ([], "3.9", f"is Python {here}, and the sweep was submitted from 3.9; use the same"),
     ):
         done = subprocess.run(
-            [sys.executable, *flags, str(start), version, "--version"],
-            cwd=Path(job_start.__file__).parents[1],
+            [sys.executable, *flags, str(start), version, jobs.COMMAND, "--version"],
+            cwd=Path(job_start.__file__).parents[2],
             capture_output=True,
             text=True,
             check=False,

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sweeps.cluster import scaling
-from sweeps.cluster.local import Node, decide_share
 from sweeps.cluster.scaling import parse_workers, to_come
 from sweeps.definition.sweep_file import Resources
 from sweeps.errors import ClusterError
+from sweeps.planning.shares import Node, decide_share
 from tests.cluster.head import Head
 from tests.cluster.test_submit import Submitted
 from tests.conftest import wait_until

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from sweeps.definition.places import as_place, is_remote, join
 from sweeps.errors import StorageError
-from sweeps.storage.mirror import Mirror, as_place, is_record, is_remote, join
+from sweeps.storage.mirror import Mirror, is_record
 from tests.cluster.conftest import KEY, Bucket, InBucket
 from tests.conftest import Board, run_command, wait_until
 

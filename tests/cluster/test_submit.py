@@ -220,7 +220,10 @@ def test_a_driver_that_is_killed_is_told_of_and_a_cut_connection_is_taken_up_aga
 def test_a_connection_that_stays_away_leaves_the_job_running(sweep: Submitted, head: Head) -> None:
     """It is given up after one second instead of sixty."""
     sweep.gate.write_text("1")
-    code = "from sweeps.cluster import jobs; from sweeps.command import cli; jobs.PATIENCE = 1; cli.main()"
+    code = (
+        "from sweeps.cluster import jobs\nfrom sweeps.command import cli\n"
+        "jobs.PATIENCE = 1\ncli.main()"
+    )
     with Proxy(head.dashboard_port) as proxy:
         arguments = (*sweep.of_file(), "--address", proxy.address)
         process = sweep.popen("-c", code, "submit", *arguments)

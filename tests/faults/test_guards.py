@@ -36,8 +36,8 @@ def test_a_worker_that_cannot_import_the_module_is_said_so(sweep: Sweep) -> None
     """The module is there for the driver, and refuses to be imported anywhere else."""
     module = sweep.folder / "chained.py"
     module.write_text(
-        'import sys\nif "sweeps.command.cli" not in sys.modules:\n    raise ImportError("only here")\n'
-        + module.read_text()
+        'import sys\nif "sweeps.command.cli" not in sys.modules:\n'
+        '    raise ImportError("only here")\n' + module.read_text()
     )
     done = sweep.run(SIX)
     assert done.returncode == 1

@@ -2,10 +2,10 @@
 
 import pytest
 
-from sweeps.cluster.local import Node, Share
 from sweeps.definition.space import Trial
 from sweeps.definition.sweep_file import Fuse
 from sweeps.planning.arrays import form_arrays
+from sweeps.planning.shares import Node, Share
 
 TWO_CORES = Share(1, 0, True, (Node(2, 0),))
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from sweeps.cluster.local import Node, count_gpus, decide_share
+from sweeps.cluster.local import count_gpus
 from sweeps.definition.sweep_file import Resources
 from sweeps.errors import ClusterError
+from sweeps.planning.shares import Node, decide_share
 
 LAPTOP = [Node(2, 0)]
 BOX = [Node(16, 2)]

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from sweeps.definition.resolve import Versions
 from sweeps.definition.space import Trial
 from sweeps.errors import SweepsError
-from sweeps.planning.plan import Plan, Versions, decide, stale
+from sweeps.planning.plan import Plan, decide, stale
 from sweeps.records.record import Record, Status
 
 
