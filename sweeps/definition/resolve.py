@@ -85,7 +85,7 @@ class Resolved:
         top = sys.modules[self.module.__name__.partition(".")[0]]
         found = top.__file__ or next(iter(top.__path__))
         folder = Path(found).parent.parent if hasattr(top, "__path__") else Path(found).parent
-        ours = Path(__file__).parents[1]
+        ours = Path(__file__).parents[2]
         installed = {"site-packages", "dist-packages"} & set(folder.parts)
         is_ours = folder == ours and top.__name__ in ("sweeps", "trainer")
         return None if installed or is_ours else folder

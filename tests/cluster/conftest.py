@@ -10,9 +10,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.faults.conftest import Sweep, end, undisturbed
-from tests.sweeps.conftest import here
 
-__all__ = ["here", "undisturbed"]
+__all__ = ["undisturbed"]
 
 KEY = "canary-of-the-bucket-77a1"
 

@@ -1,6 +1,6 @@
 """Directories and clusters that cannot be used, and records that cannot be read."""
 
-from tests.sweeps.bad_input.case import case, finished, record
+from tests.command.bad_input.case import case, finished, record
 
 CASES = [
     case(

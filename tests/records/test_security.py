@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from sweeps.records.checkpoints import checksum
+from tests.command.bad_input.case import sweep
 from tests.conftest import Board, run_command, wait_until
-from tests.sweeps.bad_input.case import sweep
 
 SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "canary-of-the-cloud-5f0c",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.sweeps.bad_input.case import case, elsewhere, record, replaced
+from tests.command.bad_input.case import case, elsewhere, record, replaced
 
 RUN, PLAN, STATUS = "run sweep.yaml", "plan sweep.yaml", "status runs/mine"
 WRITES_THROUGH = "here/elsewhere, and a run would write through it; replace it by what it"

@@ -1,6 +1,14 @@
 """All of it, by theme: what is given, and what the one message must say."""
 
-from tests.sweeps.bad_input import directories, files, keys, modules, overrides, parameters, records
+from tests.command.bad_input import (
+    directories,
+    files,
+    keys,
+    modules,
+    overrides,
+    parameters,
+    records,
+)
 
 CASES = [
     *files.CASES,

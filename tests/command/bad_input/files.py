@@ -1,6 +1,6 @@
 """Sweep files that cannot be read, or are no YAML of ours."""
 
-from tests.sweeps.bad_input.case import case, sweep
+from tests.command.bad_input.case import case, sweep
 
 CASES = [
     case(

@@ -1,6 +1,6 @@
 """Overrides on the command line."""
 
-from tests.sweeps.bad_input.case import case, override, sweep
+from tests.command.bad_input.case import case, override, sweep
 
 CASES = [
     override(

@@ -13,9 +13,8 @@ from typer.testing import CliRunner
 
 from sweeps import Sweep
 from sweeps.command.cli import app
-from tests.conftest import run_command
-from tests.sweeps.bad_input import CASES
-from tests.sweeps.bad_input.case import (
+from tests.command.bad_input import CASES
+from tests.command.bad_input.case import (
     Case,
     check_message,
     finished,
@@ -24,6 +23,7 @@ from tests.sweeps.bad_input.case import (
     snapshot,
     sweep,
 )
+from tests.conftest import run_command
 
 FOR_REAL = {
     "every problem of a file is told at once with its dotted path",

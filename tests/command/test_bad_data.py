@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeps.command.cli import app
-from tests.sweeps.bad_input.case import Case, check_message, lay_out, nothing, snapshot, sweep
+from tests.command.bad_input.case import Case, check_message, lay_out, nothing, snapshot, sweep
 
 OFFLINE = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "no_proxy": ""}
 RAW = Path("FashionMNIST/raw")

@@ -1,6 +1,6 @@
 """Training functions that are not there, or cannot be used."""
 
-from tests.sweeps.bad_input.case import case, module, sweep
+from tests.command.bad_input.case import case, module, sweep
 
 CASES = [
     case(

@@ -1,6 +1,6 @@
 """Parameters that the shipped trainer refuses, or no search space can have."""
 
-from tests.sweeps.bad_input.case import parameters
+from tests.command.bad_input.case import parameters
 
 DISTRIBUTIONS = "uniform, log_uniform, int_uniform or choice"
 

@@ -1,7 +1,7 @@
 """Keys of a sweep file that are unknown, missing, or have a bad value."""
 
 from sweeps.definition.space import MAX_TRIALS
-from tests.sweeps.bad_input.case import case, sweep
+from tests.command.bad_input.case import case, sweep
 
 NAME_RULE = "name: must be 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or"
 
