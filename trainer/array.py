@@ -184,6 +184,7 @@ class TrainingArray:
             train: Callable[[], None] = lambda: self._train_batch(size)  # noqa: E731
             on_gpu = self._order.device.type == "cuda"
             step = self._steps[size] = CapturedStep(train) if on_gpu else train
+        self._optimizer.refresh()  # a captured step cannot look what a schedule has set
         step()
 
     def _train_batch(self, size: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import Adam, Optimizer
 
 from trainer.fused import ArrayOptimizer, CannotFuse, ModuleArray
 from trainer.model import CNN
@@ -74,13 +74,6 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "a sequence": (sequential, (1, 28, 28)),
     "a sequence in lanes": (in_lanes, (1, 13, 14)),
     "a perceptron": (perceptron, (20,)),
-}
-OPTIMIZERS: dict[str, Callable[[nn.Module, int], Optimizer]] = {
-    "adam": lambda m, i: Adam(m.parameters(), lr=0.01 / (i + 1), weight_decay=0.1 * i),
-    "adamw": lambda m, i: AdamW(m.parameters(), lr=0.01 / (i + 1), weight_decay=0.1 * i),
-    "sgd": lambda m, i: SGD(m.parameters(), lr=0.05 * (i + 1)),
-    "momentum": lambda m, i: SGD(m.parameters(), lr=0.05, momentum=0.4 * i, weight_decay=0.1),
-    "nesterov": lambda m, i: SGD(m.parameters(), lr=0.05, momentum=0.4 + 0.1 * i, nesterov=True),
 }
 
 
@@ -154,27 +147,8 @@ def test_on_a_cpu_plain_convolutions_are_in_lanes(name: str, layout: str) -> Non
 def test_every_member_learns_what_it_would_alone(name: str) -> None:
     make, shape = MODELS[name]
     models = build(make)
-    optimizers = [OPTIMIZERS["adam"](model, i) for i, model in enumerate(models)]
+    optimizers = [Adam(model.parameters(), lr=0.01 / (i + 1)) for i, model in enumerate(models)]
     assert_same(models, train_both(models, optimizers, shape, steps=12))
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer_steps_as_torchs_does_with_settings_of_its_own(name: str) -> None:
-    models = build(perceptron)
-    optimizers = [OPTIMIZERS[name](model, i) for i, model in enumerate(models)]
-    assert_same(models, train_both(models, optimizers, (20,), steps=30))
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_array_goes_on_from_the_state_of_optimizers_that_stepped_alone(name: str) -> None:
-    models = build(perceptron)
-    optimizers = [OPTIMIZERS[name](model, i) for i, model in enumerate(models)]
-    for model, optimizer in zip(models, optimizers, strict=True):
-        for _ in range(3):
-            optimizer.zero_grad()
-            loss_of(model(torch.rand(4, 20)), torch.arange(4)).backward()
-            optimizer.step()
-    assert_same(models, train_both(models, optimizers, (20,), steps=5))
 
 
 def test_a_member_that_diverges_does_not_touch_the_others() -> None:
@@ -285,19 +259,9 @@ def test_what_cannot_be_fused_is_named_with_the_reason(
     assert all(model.training for model in models)
 
 
-def test_models_and_optimizers_that_differ_are_refused() -> None:
+def test_models_that_differ_are_refused() -> None:
     with pytest.raises(CannotFuse, match="differ in their layers"):
         ModuleArray([nn.Linear(2, 2), nn.Linear(2, 3)], torch.rand(1, 2))
-    models = build(perceptron)
-    array = ModuleArray(models, torch.rand(2, 20))
-    mixed = [Adam(models[0].parameters()), *(SGD(m.parameters(), lr=0.1) for m in models[1:])]
-    with pytest.raises(CannotFuse, match="the optimizers differ: Adam, SGD"):
-        ArrayOptimizer(array.stacked(), mixed)
-    with pytest.raises(CannotFuse, match="RMSprop has no array form"):
-        ArrayOptimizer(array.stacked(), [RMSprop(m.parameters()) for m in models])
-    betas = [Adam(m.parameters(), betas=(0.9 - i / 10, 0.9)) for i, m in enumerate(models)]
-    with pytest.raises(CannotFuse, match="more than lr, weight decay and momentum"):
-        ArrayOptimizer(array.stacked(), betas)
 
 
 class Named(nn.Module):
@@ -349,27 +313,3 @@ def test_a_member_and_its_array_do_not_put_one_another_into_modes() -> None:
     array = ModuleArray(models, torch.rand(2, 1, 13, 14))
     assert [model.training for model in models] == [False, True, True]
     assert all(module.training for module in array.modules())
-
-
-def test_each_member_counts_its_own_steps() -> None:
-    models = build(perceptron)
-    optimizers = [OPTIMIZERS["adam"](model, i) for i, model in enumerate(models)]
-    train_both(models, optimizers, (20,), steps=2)
-    saved = copy.deepcopy(optimizers[0].state_dict())
-    alone = OPTIMIZERS["adam"](models[0], 0)
-    alone.load_state_dict(saved)
-    loss_of(models[0](torch.rand(4, 20)), torch.arange(4)).backward()
-    alone.step()
-    assert {float(state["step"]) for state in alone.state.values()} == {3.0}
-    assert {float(state["step"]) for state in optimizers[1].state.values()} == {2.0}
-
-
-def test_optimizers_that_cannot_be_one_stay_as_they_were() -> None:
-    models = build(perceptron)
-    optimizers = [OPTIMIZERS["adam"](model, i) for i, model in enumerate(models)]
-    loss_of(models[0](torch.rand(4, 20)), torch.arange(4)).backward()
-    optimizers[0].step()
-    array = ModuleArray(models, torch.rand(2, 20))
-    with pytest.raises(CannotFuse, match="different numbers of steps"):
-        ArrayOptimizer(array.stacked(), optimizers)
-    assert not optimizers[1].state

@@ -14,8 +14,8 @@ each computes what it would alone, up to the order of floating-point sums.
     tiles.py                and what they work on
     gather.py               a batch of images, for those layers
     vectors.py              the language that kernels are written in, compiled by LLVM
-    optim.py                Adam, AdamW and SGD with settings for each member,
-    adam.py                 the first two in one pass over memory
+    optim.py blocks.py      an optimizer with settings and schedules for each member,
+    adam.py sgd.py          and the arithmetic of each kind
 
 What cannot be fused is refused by name, never approximated.
 """

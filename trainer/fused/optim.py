@@ -1,199 +1,182 @@
 """Adam, AdamW and SGD for an array of models, each with settings of its own.
 
 torch.optim wants one learning rate per parameter, and here one parameter holds K models. All
-parameters lie in one flat buffer, their settings beside them, one number per element: a step is a
+parameters of a group lie in one block, a row for each member, its settings beside it: a step is a
 handful of passes over it, however many layers and members there are. The arithmetic is torch's.
 
 Each member keeps a real ``torch.optim`` optimizer, whose state tensors are views of this one's:
-it can be saved and loaded as if its model were trained alone.
+it can be saved and loaded as if its model were trained alone. Its ``param_groups`` are what a
+schedule writes to, and they are read before every step.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import inspect
+from collections.abc import Sequence
+from operator import itemgetter
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from trainer.fused.common import MULTIPLE, CannotFuse
+from trainer.fused.adam import AdamRule
+from trainer.fused.blocks import Block, Rule
+from trainer.fused.common import CannotFuse
+from trainer.fused.sgd import SGDRule
+
+OBEYED = {"lr", "weight_decay", "betas", "eps", "momentum", "dampening", "nesterov"}
+"""Settings that are each member's own, at every step."""
+
+FIXED = {"amsgrad", "decoupled_weight_decay", "maximize"}
+"""Settings that members share and keep; all others say how a step is computed, not what."""
 
 
 class ArrayOptimizer:
     """One optimizer for an array, made of its members' optimizers.
 
     Args:
-        parameters: the array's stacked parameters, (K, *shape) each.
-        members: an optimizer of one type per member, each with one parameter group over the
-            member's parameters, in the same order. Their settings are read now, and their state
-            is taken over.
+        parameters: the array's stacked parameters, (K, *shape) each, as ``ModuleArray.stacked()``
+            gives them.
+        members: an optimizer of one type per member, with the same parameter groups. Their state
+            is taken over; their settings are read before every step, so schedules are obeyed.
 
     Raises:
         CannotFuse: the optimizers differ in more than their numbers, or have no array form.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], members: Sequence[Optimizer]) -> None:
-        _check_equal(parameters, members)
-        self._parameters = list(parameters)
-        self._groups = [member.param_groups[0] for member in members]
         self._members = list(members)
-        self._flat = self._flatten([p.data for p in parameters])
-        self._grad = torch.zeros_like(self._flat)
-        for parameter, whole in zip(parameters, self._segments(self._flat), strict=True):
-            parameter.data = whole
-        self._tie(self._flat, lambda state, parameter, view: setattr(parameter, "data", view))
-        self._tie(self._grad, lambda state, parameter, view: setattr(parameter, "grad", view))
-        self._lr = self._per_element("lr")
-        self._decay = self._per_element("weight_decay")
-        self._decays = any(group["weight_decay"] for group in self._groups)
-        match members[0]:
-            case AdamW():
-                self._prepare_adam(decoupled=True)
-            case Adam():
-                decoupled = bool(self._groups[0].get("decoupled_weight_decay"))
-                self._prepare_adam(decoupled=decoupled)
-            case _:
-                self._prepare_sgd()
+        self._build(list(parameters))
+
+    def _build(self, parameters: list[nn.Parameter]) -> None:
+        self._check_kinds()
+        for member in self._members:  # whose schedules would warn that it never steps
+            vars(member)["_opt_called"] = True
+        self._groups = [_Group(block) for block in self._blocks(parameters)]
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        """Update every member with the gradients of the array's parameters."""
-        used = self._grad[: sum(gradient.numel() for gradient in gradients)]
-        torch.cat([gradient.reshape(-1) for gradient in gradients], out=used)
-        self._update()
+    def step(self, gradients: Sequence[Tensor], max_norms: Tensor | None = None) -> None:
+        """Update every member with the gradients of the array's parameters.
 
-    def _prepare_adam(self, *, decoupled: bool) -> None:
-        beta1, beta2 = self._groups[0]["betas"]
-        eps = self._groups[0]["eps"]
-        mean, square = self._state("exp_avg"), self._state("exp_avg_sq")
-        steps = self._tie_steps()
-        step = steps[0, 0]
-        if self._flat.device.type == "cpu" and self._flat.dtype in (torch.float32, torch.float64):
-            from trainer.fused.adam import Settings, adam_step  # LLVM, which GPUs do not need
+        Args:
+            gradients: one for each of the parameters, (K, *shape).
+            max_norms: what each member's gradients are clipped to, (K); infinity: not at all.
+        """
+        if not torch.cuda.is_available() or not torch.cuda.is_current_stream_capturing():
+            self.refresh()
+        for group in self._groups:
+            group.block.take(gradients)
+        if max_norms is not None:
+            self._clip(max_norms)
+        for group in self._groups:
+            group.update()
 
-            double = self._flat.dtype is torch.float64
-            one_pass = adam_step(Settings(beta1, beta2, eps, self._decays, decoupled, double))
+    def refresh(self) -> None:
+        """Read the members' settings, as :meth:`step` does.
 
-            def update_at_once() -> None:
-                steps.add_(1)
-                one_pass(step.item(), self._flat, self._grad, mean, square, self._lr, self._decay)
+        A captured step cannot: call this before each replay. It waits for nothing, and copies
+        only what has changed.
 
-            self._update = update_at_once
+        Raises:
+            CannotFuse: a setting has changed that cannot be obeyed.
+        """
+        for group in self._groups:
+            group.refresh()
+
+    def drop(self, parameters: Sequence[nn.Parameter], indices: Sequence[int]) -> None:
+        """Let members go, after ``ModuleArray.drop`` has; the others go on from where they are."""
+        gone = set(indices)
+        for index in gone:
+            for state in self._members[index].state.values():
+                state.update({k: v.clone() for k, v in state.items() if isinstance(v, Tensor)})
+        self._members = [m for index, m in enumerate(self._members) if index not in gone]
+        self._build(list(parameters))
+
+    def _clip(self, max_norms: Tensor) -> None:
+        """As ``torch.nn.utils.clip_grad_norm_`` does for one model."""
+        squares = sum(group.block.gradients.square().sum(dim=1) for group in self._groups)
+        norms = torch.as_tensor(squares).sqrt()
+        factors = (max_norms / (norms + 1e-6)).clamp(max=1).to(norms.dtype)
+        for group in self._groups:
+            group.block.gradients.mul_(factors.unsqueeze(1))
+
+    def _check_kinds(self) -> None:
+        kinds = {type(member) for member in self._members}
+        if len(kinds) > 1:
+            names = ", ".join(sorted(kind.__name__ for kind in kinds))
+            raise CannotFuse(f"the optimizers differ: {names}")
+        (kind,) = kinds
+        if not issubclass(kind, Adam | AdamW | SGD):
+            raise CannotFuse(f"{kind.__name__} has no array form")
+        if inspect.unwrap(kind.step) not in [inspect.unwrap(k.step) for k in (Adam, AdamW, SGD)]:
+            raise CannotFuse(f"{kind.__name__} has a step of its own")
+
+    def _blocks(self, parameters: list[nn.Parameter]) -> list[Block]:
+        """The members' parameter groups, of the same parameters in the same order."""
+        places = [_places(parameters, index) for index in range(len(self._members))]
+        sorted_out = []
+        for place, member in zip(places, self._members, strict=True):
+            groups = [[place.get(p.data_ptr()) for p in g["params"]] for g in member.param_groups]
+            sorted_out.append([[n for n in group if n is not None] for group in groups])
+        if any(one != sorted_out[0] for one in sorted_out) or not any(sorted_out[0]):
+            raise CannotFuse("an optimizer's parameters are not its model's, in the same groups")
+        blocks = []
+        for number, positions in enumerate(sorted_out[0]):
+            if not positions:
+                continue
+            own = [
+                [p for p in m.param_groups[number]["params"] if p.data_ptr() in place]
+                for m, place in zip(self._members, places, strict=True)
+            ]
+            chosen = [parameters[n] for n in positions]
+            blocks.append((chosen, positions, self._members, number, own))
+        return [Block(*block) for block in blocks]  # only now: they move the parameters
+
+
+class _Group:
+    """A block, its rule, and its members' settings where the rule finds them."""
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        fixed = sorted(block.groups[0].keys() & FIXED)
+        for name in fixed:
+            values = [group.get(name) for group in block.groups]
+            if any(value != values[0] for value in values):
+                raise CannotFuse(f"the optimizers differ in {name}")
+            if values[0] and name != "decoupled_weight_decay":
+                raise CannotFuse(f"{name} has no array form")
+        self._rule = _rule(block)
+        size = len(block.groups)
+        self._steps = block.count_steps() if self._rule.counts else torch.zeros(size, 1)
+        self._look = itemgetter(*fixed, *sorted(block.groups[0].keys() & OBEYED))
+        self._fixed, self._seen = len(fixed), [self._look(group) for group in block.groups]
+        self._settings = self._read().to(block.values.device)
+
+    def refresh(self) -> None:
+        seen = [self._look(group) for group in self.block.groups]
+        settled = not any(isinstance(value, Tensor) for value in seen[0])  # may change in place
+        if settled and seen == self._seen:
             return
-        shrink = 1 - self._lr * self._decay
-        scratch = torch.empty_like(self._flat)
+        if any(a[: self._fixed] != b[: self._fixed] for a, b in zip(seen, self._seen, strict=True)):
+            raise CannotFuse("an optimizer's setting has changed that an array cannot change")
+        self._seen = seen
+        self._settings.copy_(self._read(), non_blocking=True)  # in its place: captured steps look
 
-        def update() -> None:
-            gradient = self._grad
-            steps.add_(1)
-            if self._decays and decoupled:
-                self._flat.mul_(shrink)
-            elif self._decays:
-                gradient = torch.addcmul(gradient, self._flat, self._decay)
-            mean.lerp_(gradient, 1 - beta1)
-            square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-            torch.sqrt(square, out=scratch)
-            scratch.div_((1 - beta2**step).sqrt_()).add_(eps)
-            torch.div(mean, scratch, out=scratch)
-            self._flat.addcmul_(scratch.mul_(self._lr), 1 / (1 - beta1**step), value=-1)
+    def update(self) -> None:
+        if self._rule.counts:
+            self._steps.add_(1)
+        self._rule.update(self._settings, self._steps[:, 0].double())
 
-        self._update = update
-
-    def _prepare_sgd(self) -> None:
-        momentum = self._per_element("momentum")
-        nesterov = self._groups[0]["nesterov"]
-        buffer = self._state("momentum_buffer")
-        moves = any(group["momentum"] for group in self._groups)
-
-        def update() -> None:
-            gradient = self._grad
-            if self._decays:
-                gradient = torch.addcmul(gradient, self._flat, self._decay)
-            if moves:
-                buffer.mul_(momentum).add_(gradient)
-                gradient = torch.addcmul(gradient, buffer, momentum) if nesterov else buffer
-            self._flat.addcmul_(gradient, self._lr, value=-1)
-
-        self._update = update
-
-    def _flatten(self, stacked: Sequence[Tensor]) -> Tensor:
-        """One flat buffer, filled up to whole vectors."""
-        flat = torch.cat([tensor.reshape(-1) for tensor in stacked])
-        return F.pad(flat, (0, -len(flat) % MULTIPLE))
-
-    def _segments(self, flat: Tensor) -> list[Tensor]:
-        """The flat buffer's parts, in the shapes of the array's parameters."""
-        sizes = [parameter.numel() for parameter in self._parameters]
-        parts = flat[: sum(sizes)].split(sizes)
-        return [part.view(p.shape) for part, p in zip(parts, self._parameters, strict=True)]
-
-    def _per_element(self, setting: str) -> Tensor:
-        """Each member's setting, beside each of its elements in the flat buffer."""
-        values = torch.tensor([float(g[setting]) for g in self._groups], device=self._flat.device)
-        rows = [values[:, None].expand(len(values), p[0].numel()) for p in self._parameters]
-        return self._flatten(rows)
-
-    def _state(self, name: str) -> Tensor:
-        """A flat buffer of the members' optimizer state, zero where they have none yet."""
-        flat = torch.zeros_like(self._flat)
-
-        def take_over(state: dict[str, Any], parameter: Tensor, view: Tensor) -> None:
-            if state.get(name) is not None:
-                view.copy_(state[name])
-            state[name] = view
-
-        self._tie(flat, take_over)
-        return flat
-
-    def _tie(self, flat: Tensor, tie: Callable[[dict[str, Any], Any, Tensor], None]) -> None:
-        """Hand each member, for each of its parameters, its slice of a flat buffer."""
-        for position, whole in enumerate(self._segments(flat)):
-            for index, member in enumerate(self._members):
-                parameter = _parameters(member)[position]
-                tie(member.state[parameter], parameter, whole[index])
-
-    def _tie_steps(self) -> Tensor:
-        """The members' counts of steps, one number: (members, parameters), views of theirs."""
-        taken = _steps(self._members[0])[0]
-        shape = (len(self._members), len(self._parameters))
-        steps = torch.full(shape, taken, device=self._flat.device, dtype=torch.float32)
-        for member, counts in zip(self._members, steps, strict=True):
-            for parameter, count in zip(_parameters(member), counts, strict=True):
-                member.state[parameter]["step"] = count
-        return steps
-
-    _update: Callable[[], None]
+    def _read(self) -> Tensor:
+        rows = [[float(v) for v in self._rule.read(group)] for group in self.block.groups]
+        return torch.tensor(rows, dtype=torch.float64)
 
 
-def _parameters(member: Optimizer) -> list[Any]:
-    parameters: list[Any] = member.param_groups[0]["params"]
-    return parameters
+def _rule(block: Block) -> Rule:
+    if issubclass(block.kind, SGD):
+        return SGDRule(block)
+    decoupled = bool(block.groups[0].get("decoupled_weight_decay"))
+    return AdamRule(block, decoupled=decoupled or issubclass(block.kind, AdamW))
 
 
-def _steps(member: Optimizer) -> list[float]:
-    """How many steps an optimizer has taken, by parameter."""
-    states = [member.state.get(parameter, {}) for parameter in _parameters(member)]
-    return [float(state.get("step", 0)) for state in states]
-
-
-def _check_equal(parameters: Sequence[nn.Parameter], members: Sequence[Optimizer]) -> None:
-    """All but lr, weight decay and SGD's momentum must agree, and be a form we know."""
-    free = {"params", "lr", "weight_decay", "momentum"}
-    kinds = {type(member) for member in members}
-    if len(kinds) > 1:
-        raise CannotFuse(f"the optimizers differ: {', '.join(sorted(k.__name__ for k in kinds))}")
-    if not isinstance(members[0], Adam | AdamW | SGD):
-        raise CannotFuse(f"{type(members[0]).__name__} has no array form")
-    if any(len(member.param_groups) != 1 for member in members):
-        raise CannotFuse("an optimizer has several parameter groups")
-    settings = [{k: v for k, v in m.param_groups[0].items() if k not in free} for m in members]
-    if any(one != settings[0] for one in settings):
-        raise CannotFuse("the optimizers differ in more than lr, weight decay and momentum")
-    for unsupported in ("amsgrad", "maximize", "dampening"):
-        if settings[0].get(unsupported):
-            raise CannotFuse(f"{unsupported} has no array form")
-    shapes = [parameter.shape[1:] for parameter in parameters]
-    if any([p.shape for p in _parameters(member)] != shapes for member in members):
-        raise CannotFuse("an optimizer's parameters are not its model's, in their order")
-    if len({step for member in members for step in _steps(member)}) > 1:
-        raise CannotFuse("the members have taken different numbers of steps")
+def _places(parameters: Sequence[nn.Parameter], index: int) -> dict[int, int]:
+    """Where a member's parameters stand among the array's, by their address."""
+    return {p[index].data_ptr(): n for n, p in enumerate(parameters) if p.numel()}

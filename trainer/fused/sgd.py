@@ -1,0 +1,41 @@
+"""SGD for an array: every member's learning rate, decay and momentum are its own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainer.fused.blocks import Block, Rule
+
+
+class SGDRule(Rule):
+    """A step of SGD; with momentum, torch's: the first gradient enters it whole."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__(block)
+        self._moving = {id(group): bool(group["momentum"]) for group in block.groups}
+        self._moves = any(self._moving.values())
+        if self._moves:
+            started = block.started("momentum_buffer")
+            self._momentum = block.state("momentum_buffer")
+            self._started = torch.tensor(started, device=block.values.device)
+
+    def read(self, group: Mapping[str, Any]) -> tuple[float, ...]:
+        if bool(group["momentum"]) != self._moving[id(group)]:
+            self.refuse("a momentum cannot become 0, or more than that, on the way")
+        nesterov = float(bool(group["nesterov"]))
+        return group["lr"], group["weight_decay"], group["momentum"], group["dampening"], nesterov
+
+    def update(self, settings: Tensor, steps: Tensor) -> None:
+        values, gradients = self.block.values, self.block.gradients
+        columns = settings.to(values.dtype).unbind(1)
+        lr, decay, momentum, dampening, nesterov = (column.unsqueeze(1) for column in columns)
+        gradients = torch.addcmul(gradients, values, decay)
+        if self._moves:
+            gain = torch.where(self._started.unsqueeze(1), 1 - dampening, 1)
+            self._momentum.mul_(momentum).add_(gradients * gain)
+            self._started.fill_(True)
+            ahead = torch.addcmul(gradients, self._momentum, momentum)
+            gradients = torch.where(nesterov > 0, ahead, self._momentum)
+        values.addcmul_(gradients, lr, value=-1)
