@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sweeps.errors import SweepsError
+
 File = Annotated[
     str, typer.Argument(metavar="FILE", help="a sweep file, or quickstart or fashion-mnist")
 ]
@@ -49,3 +51,9 @@ Gpus = Annotated[int | None, typer.Option(min=0, metavar="N", help="use N GPUs o
 Output = Annotated[
     Path | None, typer.Option(metavar="FILE", help="write to FILE [default: standard output]")
 ]
+
+
+def check_choice(retry: list[str] | None, fresh: bool) -> None:
+    """Refuse two options that contradict each other."""
+    if retry and fresh:
+        raise SweepsError("--retry runs only what failed, --fresh runs all: give one of them")

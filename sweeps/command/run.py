@@ -1,0 +1,132 @@
+"""`sweeps run` and `sweeps plan`: bring a directory to the state in a file, or say how."""
+
+from typing import Annotated
+
+import typer
+
+from sweeps.answer.results import Results, read_results
+from sweeps.answer.summary import best_line, summary
+from sweeps.command import tables
+from sweeps.command.console import exits, out
+from sweeps.command.display import progress_for
+from sweeps.command.options import (
+    Cpus,
+    File,
+    Fresh,
+    Gpus,
+    IntoDirectory,
+    Overrides,
+    Retry,
+    Storage,
+    Workers,
+    check_choice,
+)
+from sweeps.definition.places import join
+from sweeps.driver.signals import Stopped
+from sweeps.errors import DirectoryError, Interrupted
+from sweeps.records.record import Status
+from sweeps.sweep import Outlook, Sweep
+
+
+@exits
+def run(
+    file: File,
+    overrides: Overrides = None,
+    directory: IntoDirectory = None,
+    storage: Storage = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDR", help="a Ray cluster, HOST:PORT or auto [default: none]"),
+    ] = None,
+    workers: Workers = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    retry: Retry = None,
+    fresh: Fresh = False,
+) -> int:
+    """Bring a directory to the state in FILE: run what is missing, keep what is there."""
+    check_choice(retry, fresh)
+    sweep = Sweep.from_yaml(file, overrides or ())
+    folder = sweep.place(directory, storage)
+    announced: list[Outlook] = []
+
+    def announce(outlook: Outlook) -> None:
+        announced.append(outlook)
+        how = f"{outlook.share}; {tables.arrays_line(outlook)}"
+        out.print(f"{sweep.file.name}  {outlook.plan}", soft_wrap=True)
+        for line in (*outlook.notes, how):
+            out.print(line, soft_wrap=True)
+
+    try:
+        results = sweep.run(
+            folder,
+            address=address,
+            workers=workers,
+            cpus=cpus,
+            gpus=gpus,
+            retry=retry or (),
+            fresh=fresh,
+            progress=progress_for(out, sweep.file.metric),
+            announce=announce,
+        )
+    except KeyboardInterrupt as stop:
+        status = stop.exit_status if isinstance(stop, Stopped) else Interrupted.exit_status
+        raise Interrupted(_interrupted(folder), status) from None
+    if not announced:
+        why = _nothing_to_do(results, folder)
+        out.print(f"{sweep.file.name}  nothing to do: {why}", soft_wrap=True)
+    _print_results(results, folder)
+    left = len(announced[0].plan.leave) if announced else 0
+    return 0 if results.count(Status.FINISHED, Status.STOPPED) + left == len(results) else 1
+
+
+@exits
+def plan(
+    file: File,
+    overrides: Overrides = None,
+    directory: IntoDirectory = None,
+    storage: Storage = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    retry: Retry = None,
+    fresh: Fresh = False,
+) -> int:
+    """Show what `sweeps run` would do on this machine; run nothing, write nothing."""
+    check_choice(retry, fresh)
+    outlook = Sweep.from_yaml(file, overrides or ()).plan(
+        directory, storage=storage, cpus=cpus, gpus=gpus, retry=retry or (), fresh=fresh
+    )
+    tables.print_table(out, tables.plan_table(outlook.plan, outlook.arrays))
+    out.print(f"\n{outlook.plan}, in {outlook.directory}", soft_wrap=True)
+    for line in (*outlook.notes, f"{outlook.share}; {tables.arrays_line(outlook)}"):
+        out.print(line, soft_wrap=True)
+    return 0
+
+
+def _print_results(results: Results, folder: str) -> None:
+    out.print()
+    tables.print_table(out, tables.results_table(results, results.sorted()))
+    out.print(f"\n{summary(results)}", soft_wrap=True)
+    if best := best_line(results):
+        out.print(best, soft_wrap=True)
+    if results.best and results.best.checkpoint:
+        out.print(f"its checkpoint: {join(folder, results.best.checkpoint)}", soft_wrap=True)
+    for row in results:
+        if row.status == Status.FAILED:
+            log = join(folder, row.path, "errors.log")
+            out.print(f"why {row.id} failed: {log}", soft_wrap=True)
+    out.print(f"see it with: sweeps board {folder}", soft_wrap=True)
+
+
+def _nothing_to_do(results: Results, folder: str) -> str:
+    if results.count(Status.FINISHED, Status.STOPPED) == len(results):
+        return f"all trials in {folder} have finished"
+    return f"no trial in {folder} has failed"
+
+
+def _interrupted(folder: str) -> str:
+    try:
+        where = summary(read_results(folder))
+    except DirectoryError:
+        return "interrupted before anything was run"
+    return f"interrupted; {where}. Run the same command to go on"

@@ -1,0 +1,46 @@
+"""`sweeps report`, `sweeps replay` and `sweeps board`: a sweep looked at more closely."""
+
+from typing import Annotated
+
+import typer
+
+from sweeps.answer.replay import replay
+from sweeps.answer.report import read_report
+from sweeps.answer.tensorboard import show_board
+from sweeps.command import tables
+from sweeps.command.console import exits, out, write_bytes
+from sweeps.command.options import All, Directory, Output
+from sweeps.driver.signals import stops_as_interrupts
+
+
+@exits
+def report(directory: Directory, output: Output = None, everything: All = False) -> int:
+    """Write a sweep as one HTML page that needs nothing else."""
+    write_bytes(read_report(directory, everything=everything).encode(), output)
+    return 0
+
+
+@exits
+def replay_trial(
+    directory: Directory, trial: Annotated[str, typer.Argument(metavar="ID", help="of the trial")]
+) -> int:
+    """Run one trial again, and say whether its numbers are the same."""
+
+    def show(epoch: int, same: bool) -> None:
+        out.print(f"epoch {epoch}  {'the same' if same else 'not the same'}")
+
+    done = replay(directory, trial, show)
+    out.print()
+    for line in tables.replay_lines(done):
+        out.print(line, soft_wrap=True)
+    return 1 if done.differences else 0
+
+
+@exits
+def board(
+    directory: Directory,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")] = 6006,
+) -> int:
+    """Open TensorBoard on a sweep, for this machine only (127.0.0.1)."""
+    with stops_as_interrupts():
+        return show_board(directory, port)
