@@ -1,60 +1,52 @@
-"""What came out: one row a trial, as a table, JSON, CSV or Parquet. Pure; no Ray, no torch."""
+"""What came out: one row a trial, and how the configurations stand. Pure; no Ray, no torch."""
 
-import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from sweeps.errors import SweepsError, did_you_mean
-from sweeps.records.best import best_of
-from sweeps.records.checkpoints import best_checkpoint
+from sweeps.answer import export
+from sweeps.answer.rows import Row, history_of, selection_of, swept, to_row, with_loss
+from sweeps.answer.where import matching, named
+from sweeps.errors import DirectoryError, SweepsError, did_you_mean, nearest
+from sweeps.records.history import Report
 from sweeps.records.ledger import Ledger
-from sweeps.records.record import Overview, Record, Status
-from sweeps.storage.remote_ledger import open_ledger
+from sweeps.records.record import Overview, Status
+from sweeps.storage.remote_ledger import MirroredLedger, open_ledger
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
 
+    from sweeps.answer.configurations import Standings
 
-@dataclass(frozen=True)
-class Row:
-    """One trial's result. The names of the fields are public.
-
-    Attributes:
-        epochs: how many times the trial reported.
-        metrics: what it reported last.
-        best: the best value of the sweep's metric as ``value``, and its ``epoch`` from 1 on;
-            ``None`` if there is no finite one.
-        path: the trial's folder, relative to the sweep's directory.
-        seconds: wall time of the reported epochs; in an array, those of the whole array.
-        where: the host, and the GPU if it had one.
-        checkpoint: of the best epoch, relative to the sweep's directory, if it is kept.
-    """
-
-    id: str
-    config: Mapping[str, Any]
-    seed: int
-    status: str
-    epochs: int
-    metrics: Mapping[str, float]
-    best: Mapping[str, float] | None
-    path: str
-    seconds: float
-    attempts: int
-    error: str | None
-    where: str | None
-    checkpoint: str | None
+__all__ = ["Results", "Row", "read_results", "results_of", "swept", "to_row", "with_loss"]
 
 
 class Results(Sequence[Row]):
-    """The rows of a sweep, in the order of its file."""
+    """The trials of a sweep, in the order of its file; by number, slice or id.
 
-    def __init__(self, rows: Sequence[Row], overview: Overview) -> None:
+    Attributes:
+        name, metric, mode: the sweep's.
+        directory: where it is, a path or URI.
+        select: at which epoch a trial's value is compared with others'.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        overview: Overview,
+        ledger: Ledger | None = None,
+        histories: Mapping[str, Sequence[Report]] | None = None,
+    ) -> None:
         self._rows = tuple(rows)
+        self._overview, self._ledger, self._histories = overview, ledger, histories or {}
         self.name, self.metric, self.mode = overview.name, overview.metric, overview.mode
+        self.directory = ledger.where if ledger else None
+        self.select = selection_of(overview)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -62,103 +54,153 @@ class Results(Sequence[Row]):
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows)
 
-    def __getitem__(self, index: Any) -> Any:
-        return self._rows[index]
+    @overload
+    def __getitem__(self, index: int | str) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Results": ...
+    def __getitem__(self, index: int | str | slice) -> "Row | Results":
+        if isinstance(index, slice):
+            return self.only(self._rows[index])
+        if isinstance(index, int):
+            return self._rows[index]
+        rows = {row.id: row for row in self._rows}
+        if index not in rows:
+            raise KeyError(f"there is no trial {index!r}{nearest(index, rows)}")
+        return rows[index]
+
+    def __repr__(self) -> str:
+        from sweeps.answer.summary import best_line, summary
+
+        best = best_line(self)
+        return f"<Results of {self.name}: {summary(self)}{f'; {best}' if best else ''}>"
+
+    def _repr_html_(self) -> str:
+        from sweeps.answer.notebook import as_html
+
+        return as_html(self)
+
+    @cached_property
+    def standings(self) -> "Standings":
+        """The configurations, compared with the best of them."""
+        from sweeps.answer.configurations import Standings  # imports NumPy
+
+        return Standings(self, self.mode)
 
     @property
     def best(self) -> Row | None:
-        """The trial with the best value of the sweep's metric, of those that came to no bad end."""
-        lost = (Status.FAILED, Status.STOPPED)
-        return next((row for row in self.sorted() if row.best and row.status not in lost), None)
+        """The best trial of the best configuration, by what is compared; ``None`` if none counts.
+
+        Its value is the best of several seeds: what to expect is its configuration's mean,
+        ``results.standings.leader``.
+        """
+        leader = self.standings.leader
+        return leader.best_trial(self.mode) if leader else None
 
     def count(self, *statuses: str) -> int:
         return sum(row.status in statuses for row in self._rows)
 
-    def sorted(self, metric: str | None = None) -> list[Row]:
-        """The rows, best first; those without a finite value come last.
+    def only(self, rows: Sequence[Row]) -> "Results":
+        """The results of some of these trials."""
+        return Results(rows, self._overview, self._ledger, self._histories)
 
-        By the sweep's metric they are ranked by the best value that each reported; by another,
-        by its last value, the largest first unless its name contains ``loss``.
+    def where(self, *conditions: str) -> "Results":
+        """Those trials that meet all conditions, such as ``lr=0.01`` or ``loss/test<0.5``.
 
         Raises:
-            SweepsError: no trial reported this metric.
+            SweepsError: a condition names nothing that trials have, or cannot be read.
         """
-        if metric is None or metric == self.metric:
-            values = [row.best["value"] if row.best else math.nan for row in self]
+        return self.only(matching(self._rows, conditions))
+
+    def sorted(self, by: str | None = None) -> list[Row]:
+        """The rows, best first; those without a finite value come last.
+
+        By the sweep's metric they are ranked by the value that is compared, those that have not
+        finished after those that have; by another metric,
+        parameter or field by its last value, the smallest first unless it is another metric, whose
+        largest comes first if its name does not contain ``loss`` or ``error``.
+
+        Raises:
+            SweepsError: no trial has this.
+        """
+        if by is None or by == self.metric:
+            keys = [row.selected["value"] if row.selected else math.nan for row in self]
+            late = [row.status != Status.FINISHED for row in self]
             lower = self.mode == "min"
         else:
-            reported = {name for row in self for name in row.metrics}
-            if metric not in reported:
-                raise SweepsError(f"no trial reported {metric!r}{did_you_mean(metric, reported)}")
-            values = [row.metrics.get(metric, math.nan) for row in self]
-            lower = "loss" in metric
+            found = [named(row) for row in self]
+            known = {name for names in found for name in names}
+            if by not in known:
+                raise SweepsError(f"no trial reported {by!r}{did_you_mean(by, known)}")
+            keys = [_number(names.get(by)) for names in found]
+            late = [False] * len(keys)
+            is_metric = any(by in row.metrics for row in self)
+            lower = not is_metric or "loss" in by or "error" in by
         sign = 1 if lower else -1
-        keys = [(not math.isfinite(v), sign * v if math.isfinite(v) else 0) for v in values]
-        return [self._rows[i] for i in sorted(range(len(keys)), key=keys.__getitem__)]
+        order = [
+            (not math.isfinite(key), after, sign * key if math.isfinite(key) else 0.0)
+            for key, after in zip(keys, late, strict=True)
+        ]
+        return [self._rows[i] for i in sorted(range(len(order)), key=order.__getitem__)]
+
+    def reports(self, trial: Row | str) -> Sequence[Report]:
+        """What a trial reported, epoch by epoch from 1 on."""
+        return self._histories.get(trial if isinstance(trial, str) else trial.id, ())
+
+    def checkpoint(self, trial: Row | str) -> Path:
+        """The checkpoint of the epoch that is compared, on this machine, ready to be opened.
+
+        If only another epoch's was kept, it is that of the trial's best epoch, or its last.
+
+        Raises:
+            DirectoryError: none was kept.
+        """
+        row = self[trial] if isinstance(trial, str) else trial
+        path = self.kept_checkpoint(row)
+        if path is None or self._ledger is None:
+            raise DirectoryError(f"no checkpoint of trial {row.id} was kept")
+        if isinstance(self._ledger, MirroredLedger):
+            self._ledger.mirror.pull(path, contents=lambda _: True)
+        return self._ledger.directory / path
+
+    def kept_checkpoint(self, row: Row) -> str | None:
+        """The same, relative to the sweep's directory; ``None`` if none was kept."""
+        if row.selected is None:
+            return row.checkpoint
+        epoch, reports = int(row.selected["epoch"]), self.reports(row)
+        if row.checkpoint and row.best and row.best["epoch"] == epoch:
+            return row.checkpoint
+        named = (reports[i].checkpoint for i in (epoch - 1, -1) if reports)
+        paths = [f"{row.path}/{name}" for name in named if name]
+        return next(filter(self._holds, paths), row.checkpoint)
+
+    def _holds(self, path: str) -> bool:
+        return self._ledger is not None and (self._ledger.directory / path).exists()
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One plain mapping a trial; numbers that JSON lacks (NaN, infinities) become ``None``."""
-        return [_finite(asdict(row)) for row in self._rows]
+        return [export.finite(asdict(row)) for row in self._rows]
 
-    def to_dataframe(self) -> "pd.DataFrame":
-        """One line a trial; nested values as ``config.lr``, ``metrics.loss/test``, and so on."""
-        import pandas as pd
+    @overload
+    def to_dataframe(self) -> "pd.DataFrame": ...
+    @overload
+    def to_dataframe(self, library: str) -> "pd.DataFrame | pl.DataFrame": ...
+    def to_dataframe(self, library: str = "pandas") -> Any:
+        """One line a trial, as a frame of ``pandas`` or ``polars``.
 
-        rows = [{**asdict(row), "best": row.best or {"value": None, "epoch": None}} for row in self]
-        return pd.json_normalize(rows)
+        Nested values have a column each: ``config.lr``, ``metrics.loss/test``, and so on.
+        """
+        return export.to_frame(export.trial_table(self), library)
+
+    def history(self, library: str = "pandas") -> Any:
+        """One line a report, of every trial, as a frame of ``pandas`` or ``polars``."""
+        return export.to_frame(export.history_table(self), library)
 
     def export(self, kind: str, rows: Sequence[Row] | None = None) -> bytes:
-        """The results as ``json``, ``csv`` or ``parquet``."""
-        chosen = self if rows is None else Results(rows, self._overview())
+        """The trials as ``json``, ``csv`` or ``parquet``."""
+        chosen = self if rows is None else self.only(rows)
         if kind == "json":
-            return json.dumps(chosen.to_dicts(), indent=2, allow_nan=False).encode() + b"\n"
-        frame = chosen.to_dataframe()
-        if kind == "csv":
-            return bytes(frame.to_csv(index=False), "utf-8")
-        for name in frame:  # Parquet wants one type a column
-            kinds = {type(value) for value in frame[name].dropna()}
-            if frame[name].dtype == object and (len(kinds) > 1 or kinds & {list, dict}):
-                frame[name] = frame[name].map(json.dumps)
-        return frame.to_parquet(index=False)
-
-    def _overview(self) -> Overview:
-        return Overview(self.name, self.metric, self.mode, {}, ())
-
-
-def to_row(record: Record, overview: Overview, directory: Path) -> Row:
-    """The result of one trial, as far as its budget goes: it may have trained for longer once."""
-    limit = record.config.get(overview.budget) if overview.budget else None
-    history = record.history[:limit] if isinstance(limit, int) else record.history
-    best = best_checkpoint(directory / record.path)
-    return Row(
-        id=record.id,
-        config=record.config,
-        seed=record.config.get("seed", 0),
-        status=str(record.status),
-        epochs=len(history),
-        metrics=history[-1].metrics if history else {},
-        best=best_of([report.metrics for report in history], overview.metric, overview.mode),
-        path=record.path,
-        seconds=round(sum(report.seconds for report in history), 3),
-        attempts=record.attempts,
-        error=record.error,
-        where=record.where,
-        checkpoint=best.relative_to(directory).as_posix() if best else None,
-    )
-
-
-def with_loss(metric: str, names: Iterable[str]) -> list[str]:
-    """The metric, and of these names the loss that belongs to it: that of the same split."""
-    split = metric.partition("/")[2]
-    losses = [name for name in names if name.startswith("loss") and name != metric]
-    return [metric, *sorted(losses, key=lambda name: name.partition("/")[2] != split)[:1]]
-
-
-def swept(configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The parameters in which configurations differ, in their order."""
-    configs = list(configs)
-    names = dict.fromkeys(name for config in configs for name in config)
-    return [name for name in names if len({repr(c.get(name)) for c in configs}) > 1]
+            return export.as_json(chosen.to_dicts())
+        return export.write(export.trial_table(chosen), kind)
 
 
 def read_results(directory: str | os.PathLike[str], *, everything: bool = False) -> Results:
@@ -179,12 +221,10 @@ def results_of(ledger: Ledger, *, everything: bool = False) -> Results:
     overview = ledger.overview()
     trials = [*overview.trials, *(ledger.unlisted(overview.trials) if everything else ())]
     records = ledger.records(trials)
-    return Results([to_row(records[t.id], overview, ledger.directory) for t in trials], overview)
+    histories = {key: history_of(record, overview) for key, record in records.items()}
+    rows = [to_row(records[t.id], overview, ledger.directory) for t in trials]
+    return Results(rows, overview, ledger, histories)
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan

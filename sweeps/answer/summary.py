@@ -1,8 +1,15 @@
-"""What came out, in a line: how many trials stand where, and which is best."""
+"""What came out, in a line: how many trials stand where, and which configuration is best."""
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from sweeps.answer.results import Results, swept
 from sweeps.definition.space import format_value
 from sweeps.records.record import Status
+
+if TYPE_CHECKING:
+    from sweeps.answer.configurations import Configuration
 
 
 def summary(results: Results) -> str:
@@ -13,17 +20,84 @@ def summary(results: Results) -> str:
 
 
 def best_line(results: Results) -> str | None:
-    """The best trial in one line, or ``None`` if nothing was reported."""
-    best = results.best
-    if best is None or best.best is None:
+    """The best configuration in one line, and how sure that is; ``None`` if no trial counts."""
+    leader = results.standings.leader
+    if leader is None:
         return None
-    names = swept(row.config for row in results)
-    values = " ".join(f"{name}={format_value(best.config.get(name))}" for name in names)
-    value, epoch = number(best.best["value"]), best.best["epoch"]
-    return f"best: {best.id} {values} with {results.metric} {value} at epoch {epoch}"
+    values = label(results, leader)
+    from sweeps.answer.certainty import sureness
+
+    flatters = ", the best of its epochs" if results.select.rule == "best" else ""
+    return (
+        f"best: {values + ', ' if values else ''}{results.metric} {mean_text(leader)}"
+        f" ({seeds_text(leader.n)}{flatters}){sureness(results)}"
+    )
+
+
+def label(results: Results, configuration: "Configuration") -> str:
+    """``lr=0.001 batch_size=64``: the swept values; with single trials, after the trial's id."""
+    names = swept_names(results)
+    values = [f"{name}={format_value(configuration.config.get(name))}" for name in names]
+    if not results.standings.has_seeds:
+        values.insert(0, configuration.trials[0].id)
+    return " ".join(values)
+
+
+def swept_names(results: Iterable[Any]) -> list[str]:
+    """The parameters in which trials differ, but for the seed, whose effect is noise."""
+    return [name for name in swept(row.config for row in results) if name != "seed"]
+
+
+def mean_text(configuration: "Configuration") -> str:
+    """``0.8890 ± 0.0031``, with the standard deviation if there is one; empty without a value."""
+    if configuration.mean is None:
+        return ""
+    if configuration.sd is None:
+        return number(configuration.mean)
+    places = decimals(configuration.sd)
+    return f"{configuration.mean:,.{places}f} ± {configuration.sd:,.{places}f}"
+
+
+def runs_text(configuration: "Configuration") -> str:
+    """``5``, or ``4 of 5`` where not all trials count."""
+    count, asked = configuration.n, len(configuration.trials)
+    return f"{count}" if count == asked else f"{count} of {asked}"
+
+
+def epochs_text(configuration: "Configuration") -> str:
+    """At which epochs its trials had their best value: ``5``, or ``3-5``."""
+    epochs = configuration.best_epochs
+    if not epochs:
+        return ""
+    return f"{min(epochs)}" if min(epochs) == max(epochs) else f"{min(epochs)}-{max(epochs)}"
+
+
+def standing_text(results: Results, configuration: "Configuration") -> tuple[str, str]:
+    """How far it is behind the best, with the margin of that; and whether that is sure."""
+    if configuration is results.standings.leader:
+        return "", "best"
+    if configuration.difference is None:
+        return "", ""
+    behind = -configuration.difference if results.mode == "max" else configuration.difference
+    if configuration.margin is None:
+        return number(behind), ""
+    places = decimals(configuration.margin)
+    text = f"{behind:,.{places}f} ± {configuration.margin:,.{places}f}"
+    return text, "yes" if configuration.apart else "no"
+
+
+def decimals(spread: float) -> int:
+    """How many decimals show two digits of a spread; values are shown with as many."""
+    if spread <= 0 or not math.isfinite(spread):
+        return 4
+    return min(max(1 - math.floor(math.log10(spread)), 0), 12)
 
 
 def number(value: float) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.3g}"
+
+
+def seeds_text(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"

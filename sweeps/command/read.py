@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from sweeps.answer.results import read_results, results_of
-from sweeps.answer.summary import summary
-from sweeps.command import tables
+from sweeps.answer.summary import best_line, summary
+from sweeps.command import tables, views
 from sweeps.command.console import exits, out, write_bytes
 from sweeps.command.options import All, Directory, Output
+from sweeps.errors import SweepsError
 from sweeps.storage.remote_ledger import open_ledger
 
 
@@ -37,22 +38,42 @@ def status(directory: Directory, everything: All = False) -> int:
 def show_results(
     directory: Directory,
     kind: Annotated[Format, typer.Option("--format", help="how to write them")] = Format.TABLE,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="only trials such as 'lr=0.01', 'loss/test<0.5'"),
+    ] = None,
     sort: Annotated[
         str | None,
-        typer.Option(metavar="METRIC", help="best of METRIC first [default: the file's order]"),
+        typer.Option(metavar="NAME", help="by a metric, parameter or field [default: best first]"),
     ] = None,
+    top: Annotated[int | None, typer.Option(min=1, metavar="N", help="the first N only")] = None,
+    trials: Annotated[bool, typer.Option("--trials", help="one line a trial")] = False,
+    configurations: Annotated[
+        bool, typer.Option("--configurations", help="one line a configuration, over its seeds")
+    ] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="one line a report: every epoch of every trial")
+    ] = False,
     output: Output = None,
     everything: All = False,
 ) -> int:
-    """Show what came out, also while the sweep runs."""
-    results = read_results(directory, everything=everything)
-    rows = results.sorted(sort) if sort else list(results)
-    if kind is Format.TABLE and output is None:
-        tables.print_table(out, tables.results_table(results, rows))
-        return 0
-    if kind is Format.TABLE:
-        content = tables.as_text(tables.results_table(results, rows)).encode()
+    """Show what came out, also while the sweep runs.
+
+    A table has one line a configuration, over its seeds; files have one a trial.
+    """
+    if trials + configurations + history > 1:
+        raise SweepsError("give one of --trials, --configurations and --history")
+    results = read_results(directory, everything=everything).where(*(where or ()))
+    by_configuration = configurations or (
+        kind is Format.TABLE and results.standings.has_seeds and not (trials or history)
+    )
+    view = views.of(results, by_configuration=by_configuration, history=history, sort=sort, top=top)
+    if kind is not Format.TABLE:
+        write_bytes(view.export(kind), output)
+    elif output is not None:
+        write_bytes(tables.as_text(view.table()).encode(), output)
     else:
-        content = results.export(kind, rows)
-    write_bytes(content, output)
+        tables.print_table(out, view.table())
+        if (best := best_line(results)) and not history:
+            out.print(f"\n{best}", soft_wrap=True)
     return 0

@@ -6,7 +6,7 @@ import typer
 
 from sweeps.answer.results import Results, read_results
 from sweeps.answer.summary import best_line, summary
-from sweeps.command import tables
+from sweeps.command import tables, views
 from sweeps.command.console import exits, out
 from sweeps.command.display import progress_for
 from sweeps.command.options import (
@@ -105,12 +105,12 @@ def plan(
 
 def _print_results(results: Results, folder: str) -> None:
     out.print()
-    tables.print_table(out, tables.results_table(results, results.sorted()))
+    tables.print_table(out, views.usual(results).table())
     out.print(f"\n{summary(results)}", soft_wrap=True)
     if best := best_line(results):
         out.print(best, soft_wrap=True)
-    if results.best and results.best.checkpoint:
-        out.print(f"its checkpoint: {join(folder, results.best.checkpoint)}", soft_wrap=True)
+    if results.best and (checkpoint := results.kept_checkpoint(results.best)):
+        out.print(f"its checkpoint: {join(folder, checkpoint)}", soft_wrap=True)
     for row in results:
         if row.status == Status.FAILED:
             log = join(folder, row.path, "errors.log")

@@ -1,17 +1,56 @@
 """Plans and results as text for a terminal, a pipe or a log."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from sweeps.answer.replay import Replay
 from sweeps.answer.results import Results, Row, swept, with_loss
+from sweeps.answer.summary import (
+    epochs_text,
+    mean_text,
+    runs_text,
+    standing_text,
+    swept_names,
+)
 from sweeps.answer.summary import number as shown
 from sweeps.definition.space import Trial, format_value
 from sweeps.planning.arrays import Array
 from sweeps.planning.plan import Plan
 from sweeps.sweep import Outlook
+
+if TYPE_CHECKING:
+    from sweeps.answer.configurations import Configuration
+
+
+def configurations_table(
+    results: Results, configurations: Sequence["Configuration"], metrics: Sequence[str]
+) -> Table:
+    """One line a configuration: its mean over the seeds, and whether it differs from the best.
+
+    Args:
+        metrics: beside the sweep's own, of which the mean of the last values is told.
+    """
+    names = swept_names(results)
+    table = _table(*names)
+    behind = "below the best" if results.mode == "max" else "above the best"
+    for name in ("seeds", results.metric, *metrics, "best epoch", behind, "told apart"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in configurations:
+        values = [format_value(each.config.get(name)) for name in names]
+        means = [each.metric(name) for name in metrics]
+        last = ["" if mean is None else shown(mean) for mean in means]
+        table.add_row(
+            *values,
+            runs_text(each),
+            mean_text(each),
+            *last,
+            epochs_text(each),
+            *standing_text(results, each),
+        )
+    return table
 
 
 def results_table(results: Results, rows: Sequence[Row]) -> Table:
@@ -31,6 +70,23 @@ def results_table(results: Results, rows: Sequence[Row]) -> Table:
         values = [format_value(row.config.get(name)) for name in names]
         cells = [row.id, *values, row.status, str(row.epochs), *last, *best, f"{row.seconds:.1f}"]
         table.add_row(*cells, *([row.error or ""] if failures else []))
+    return table
+
+
+def history_table(results: Results) -> Table:
+    """One line a report, with all that it told."""
+    names = swept(row.config for row in results)
+    reported = dict.fromkeys(
+        name for row in results for report in results.reports(row) for name in report.metrics
+    )
+    table = _table("trial", *names)
+    for name in ("epoch", *reported, "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in results:
+        values = [format_value(row.config.get(name)) for name in names]
+        for epoch, report in enumerate(results.reports(row), start=1):
+            told = [shown(report.metrics[n]) if n in report.metrics else "" for n in reported]
+            table.add_row(row.id, *values, str(epoch), *told, f"{report.seconds:.1f}")
     return table
 
 

@@ -22,6 +22,7 @@ from pydantic import (
 from sweeps.definition import yaml12
 from sweeps.definition.places import as_place
 from sweeps.definition.problems import describe, model_keys
+from sweeps.definition.selection import Selection
 from sweeps.definition.space import (
     MAX_TRIALS,
     Distribution,
@@ -101,6 +102,7 @@ class SweepFile(_Model):
     train: Annotated[str, AfterValidator(_check_train)]
     metric: str = Field(min_length=1)
     mode: Literal["max", "min"]
+    select: Annotated[Selection, PlainValidator(Selection.parse)] = Selection()
     parameters: dict[str, Annotated[Parameter, PlainValidator(parse_parameter)]]
     samples: int = Field(default=1, ge=1)
     seeds: int = Field(default=1, ge=1)

@@ -1,7 +1,9 @@
-"""Which of a trial's reports is its best."""
+"""Which of a trial's reports is its best, and which is compared with other trials'."""
 
 import math
 from collections.abc import Mapping, Sequence
+
+from sweeps.definition.selection import Selection
 
 
 def best_of(
@@ -18,3 +20,20 @@ def best_of(
         return None
     value, epoch = pick(values, key=lambda pair: pair[0])
     return {"value": value, "epoch": epoch}
+
+
+def selected(
+    reports: Sequence[Mapping[str, float]], metric: str, mode: str, selection: Selection
+) -> dict[str, float] | None:
+    """The value of a metric that counts, and its epoch from 1 on; ``None`` if it is not finite."""
+    if selection.rule == "best":
+        return best_of(reports, metric, mode)
+    if selection.metric is None:
+        epochs = [epoch for epoch, metrics in enumerate(reports, start=1) if metric in metrics]
+        epoch = epochs[-1] if epochs else 0
+    else:
+        both = [metrics if metric in metrics else {} for metrics in reports]
+        chosen = best_of(both, selection.metric, selection.rule)
+        epoch = int(chosen["epoch"]) if chosen else 0
+    value = reports[epoch - 1][metric] if epoch else math.nan
+    return {"value": value, "epoch": epoch} if math.isfinite(value) else None

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from sweeps.definition.selection import Selection
+
 
 def _is_plain(name: str) -> str:
     if name in ("", ".", "..") or "/" in name or "\0" in name:
@@ -37,6 +39,7 @@ class DefinitionEntry(_Entry):
     """The sweep file, as far as it is read again."""
 
     train: str
+    select: Annotated[Any, AfterValidator(Selection.parse)] = "last"
 
 
 class FormedEntry(_Entry):

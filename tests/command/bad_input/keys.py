@@ -25,7 +25,7 @@ CASES = [
         "resources.gpu: must be auto or a number",
         "max_failures: must be at least 0, got -1",
         "repeat: unknown key; valid are ",
-        "max_failures, metric, mode, name, parameters, resources, samples, seeds, storage, train",
+        "name, parameters, resources, samples, seeds, select, storage, train",
         file=sweep(
             name="a/b",
             train="x",
@@ -38,6 +38,15 @@ CASES = [
             max_failures="-1",
             repeat="3",
         ),
+    ),
+    *(
+        case(
+            f"select: {value} is no rule by which an epoch is chosen",
+            "select: must be last, best, or which metric chooses the epoch, such as"
+            " {min: loss/validation}; got ",
+            file=sweep(select=value),
+        )
+        for value in ("first", "{lowest: loss}", "{min: 3}", "{min: a, max: b}", "[last]")
     ),
     case(
         "what the trainer says of its parameters is told with what is wrong elsewhere",

@@ -1,0 +1,1 @@
+"""What noise can explain and what it cannot: pure functions of arrays, no files and no chance."""
