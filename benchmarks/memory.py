@@ -22,14 +22,14 @@ HERE = Path(__file__).parent
 
 def hold(kind: str, together: Barrier, answers: "Queue[int]") -> None:
     """Load the data as this kind does, and tell by how much the process has grown."""
-    import torch
 
-    from trainer.data import load_dataset, to_float
+    from trainer.batch import to_float
+    from trainer.images import load_dataset
 
     process = psutil.Process()
     before = process.memory_full_info().pss
-    data = load_dataset("fashion_mnist", None, torch.device("cpu"))
-    kept = [data.train.images, data.train.labels, data.test.images, data.test.labels]
+    data = load_dataset("fashion_mnist", None)
+    kept = [data.train.inputs, data.train.targets, data.test.inputs, data.test.targets]
     if kind != "mapped":
         kept = [tensor.clone() for tensor in kept]
         del data

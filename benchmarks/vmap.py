@@ -19,7 +19,9 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
-from trainer.data import Split, load_dataset, to_float
+from trainer.batch import to_float
+from trainer.data import Split
+from trainer.images import load_dataset
 
 SHAPE = CNN()
 
@@ -40,7 +42,7 @@ def train_group(
 ) -> list[dict[str, Any]]:
     models = [CNN() for _ in configs]
     boards = [SummaryWriter(str(logs / json.dumps(config))) for config in configs]
-    images = [(image, 0) for image in to_float(train.images[:100])]
+    images = [(image, 0) for image in to_float(train.inputs[:100])]
     for model, board in zip(models, boards, strict=True):
         log_model(board, model, images)
     parameters, _ = stack_module_state(models)
@@ -59,8 +61,8 @@ def train_group(
         )
         losses, correct = torch.zeros(len(configs)), torch.zeros(len(configs))
         for index in orders.split(size, dim=1):
-            batch = to_float(train.images[index])
-            gradients, (loss, right) = learn(parameters, batch, train.labels[index])
+            batch = to_float(train.inputs[index])
+            gradients, (loss, right) = learn(parameters, batch, train.targets[index])
             losses += loss
             correct += right
             step += 1
@@ -71,7 +73,7 @@ def train_group(
                 shaped = rate.view(-1, *[1] * (gradient.dim() - 1)) / (1 - 0.9**step)
                 parameters[name] -= shaped * mean[name] / scale
         tested = torch.zeros(len(configs))
-        for chunk, labels in zip(test.images.split(1000), test.labels.split(1000), strict=True):
+        for chunk, labels in zip(test.inputs.split(1000), test.targets.split(1000), strict=True):
             with torch.no_grad():
                 logits = vmap(predict, in_dims=(0, None))(parameters, to_float(chunk))
             tested += (logits.argmax(dim=2) == labels).sum(dim=1)
@@ -100,7 +102,7 @@ def main() -> None:
     parser.add_argument("--part", type=float, default=1.0)
     options = parser.parse_args()
     warnings.simplefilter("ignore", FutureWarning)
-    data = load_dataset("fashion_mnist", str(options.data), torch.device("cpu"))
+    data = load_dataset("fashion_mnist", str(options.data))
     train, test = data.train.first(options.part), data.test.first(options.part)
     trials = []
     for size in (32, 64, 128):

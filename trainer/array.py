@@ -1,11 +1,12 @@
 """Several training runs as one array: the loop of `loop.py`, for all of them at once.
 
-Each run keeps what it has alone: its seed, its order of images, its optimizer's settings, its
-TensorBoard file and its checkpoints, which continue alone or in any array. What is shared is the
-step. On a GPU the step is captured as a CUDA graph and replayed; the data lie there as bytes.
+Each run keeps what it has alone: its seed, its order of examples, its optimizer's settings and
+schedule, its random numbers, its TensorBoard file and its checkpoints, which continue alone or in
+any array. What is shared is the step. On a GPU the step is captured as a CUDA graph and replayed.
 """
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,37 +17,46 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from trainer import checkpoint
-from trainer.config import Report, TrainConfig
-from trainer.data import Dataset, Split, batches, load_for
-from trainer.fused import ArrayOptimizer, ModuleArray
-from trainer.loop import TrainState, autocast, in_full, pick_device, precisely
+from trainer.batch import each, length, stack
+from trainer.captured import CapturedStep
+from trainer.config import SPEED, Report
+from trainer.data import Examples, Split, evaluated_at_once, splits_of
+from trainer.feeds import Gathered, Streamed, run
+from trainer.fused import ArrayOptimizer, CannotFuse, ModuleArray
+from trainer.loop import autocast, end_epoch, one_epoch, pick_device, precisely
+from trainer.objectives import (
+    Totals,
+    detached,
+    in_full,
+    losses_of,
+    member_of,
+    on_device,
+    resolve_loss,
+)  # fmt: skip
+from trainer.state import TrainState
+from trainer.task import Setup
 from trainer.tensorboard import TensorBoardLogger
-
-WARM_UP = 2
-"""Steps of a shape that run before it is captured as a CUDA graph, so that libraries are set up."""
 
 
 def run_array(
-    configs: Sequence[Mapping[str, Any]],
+    setups: Sequence[Setup],
     *,
     reports: Sequence[Report],
     log_dirs: Sequence[Path | None],
     resume_from: Sequence[Path | None],
 ) -> list[Exception | None]:
-    """See :func:`trainer.train_many`."""
+    """See :meth:`trainer.Task.train_many`."""
     device = pick_device()
     members = [
-        Member(TrainConfig.model_validate(config), report, log_dir)
-        for config, report, log_dir in zip(configs, reports, log_dirs, strict=True)
+        Member(setup, report, log_dir)
+        for setup, report, log_dir in zip(setups, reports, log_dirs, strict=True)
     ]
     interrupted: BaseException | None = None
     try:
-        for member, config, checkpoint_path in zip(members, configs, resume_from, strict=True):
+        for member, checkpoint_path in zip(members, resume_from, strict=True):
             with member.own_failures():
-                member.begin(config, checkpoint_path, device)
+                member.begin(checkpoint_path, device)
         ready = sorted((member for member in members if not member.error), key=_epoch)
         for _, together in groupby(ready, key=_epoch):
             train_together(list(together), device)
@@ -63,38 +73,27 @@ def run_array(
 class Member:
     """One run in an array."""
 
-    settings: TrainConfig
+    setup: Setup
     report: Report
     log_dir: Path | None
     error: Exception | None = None
 
-    def begin(
-        self, config: Mapping[str, Any], resume_from: Path | None, device: torch.device
-    ) -> None:
+    def begin(self, resume_from: Path | None, device: torch.device) -> None:
         """Build the model, from a checkpoint if there is one, and open the log."""
-        self.state = TrainState.fresh(self.settings, device)
+        self.state = TrainState.fresh(self.setup, device)
         if resume_from:
             self.state.restore(resume_from)
-        shown = self.settings.model_dump(include={*config, "seed"})
-        self.logger = TensorBoardLogger(self.log_dir, shown, self.state.next_epoch)
+        self.logger = TensorBoardLogger(self.log_dir, self.setup.shown, self.state.next_epoch)
 
-    def log_model(self, images: Tensor) -> None:
+    def log_model(self, inputs: Any) -> None:
         with self.own_failures():
             if self.state.next_epoch == 0:
-                self.logger.log_model(self.state.model, images)
+                self.logger.log_model(self.state.model, inputs)
 
     def end_epoch(self, metrics: Mapping[str, float]) -> None:
-        """Log, save and report, unless it has failed."""
-        if self.error:
-            return
-        epoch = self.state.next_epoch
-        self.state.next_epoch += 1
+        """Log, save and report."""
         with self.own_failures():
-            self.logger.log_epoch(metrics, self.state.model, epoch)
-            saved = None
-            if self.log_dir:
-                saved = checkpoint.save(self.log_dir, self.state.to_dict(), epoch)
-            self.report(metrics, checkpoint=saved)
+            end_epoch(self.state, metrics, self.logger, self.log_dir, self.report)
 
     @contextmanager
     def own_failures(self) -> Iterator[None]:
@@ -112,154 +111,156 @@ class Member:
 
 def train_together(members: list[Member], device: torch.device) -> None:
     """Train members that stand at the same epoch to their end."""
-    settings = members[0].settings
-    data = load_for(settings, device)
-    images, _ = next(batches(data.train, 100, generator=None))
+    setup = members[0].setup
+    splits = splits_of(setup.task.load(setup.config), setup.settings.validation, device)
+    example = splits["train"].example(100)
     for member in members:
-        member.log_model(images)
-    array = TrainingArray(members, data, images[:2])
+        member.log_model(example)
     try:
-        for _ in range(members[0].state.next_epoch, settings.epochs):
+        array = TrainingArray(members, splits, device)
+    except CannotFuse as reason:
+        print(f"not trained as an array, but one after the other: {reason}", flush=True)
+        for member in members:
+            train_alone(member, splits)
+        return
+    try:
+        while members and members[0].state.next_epoch < setup.settings.epochs:
             for member, metrics in zip(members, array.epoch(), strict=True):
-                member.end_epoch(metrics)
-            if all(member.error for member in members):
+                if not member.error:
+                    member.end_epoch(metrics)
+            going = [member for member in members if not member.error]
+            if len(going) <= len(members) / 2 and going:
+                array.close()
+                array = TrainingArray(going, splits, device)
+                members = going
+            elif not going:
                 break
     finally:
         array.close()
 
 
+def train_alone(member: Member, splits: Mapping[str, Examples]) -> None:
+    """Train one member to its end, or to its own failure."""
+    with member.own_failures():
+        while not member.error and member.state.next_epoch < member.setup.settings.epochs:
+            member.end_epoch(one_epoch(member.state, splits))
+
+
 class TrainingArray:
     """The members' models and optimizers as one, and the steps that train them."""
 
-    def __init__(self, members: Sequence[Member], data: Dataset, example: Tensor) -> None:
-        settings = members[0].settings
-        self._size = len(members)
-        self._data = data
-        self._batch_size = settings.batch_size
-        self._precision = settings.precision
-        self._orders = [
-            member.state.shuffling if member.settings.shuffle else None for member in members
-        ]
+    def __init__(
+        self, members: Sequence[Member], splits: Mapping[str, Examples], device: torch.device
+    ) -> None:
+        self._states = [member.state for member in members]
+        self._setup = members[0].setup
+        self._splits, self._device = splits, device
+        self._smoothings = [state.setup.settings.label_smoothing for state in self._states]
+        self._loss = on_device(resolve_loss(self._setup.task.loss), device)
+        example = each(lambda tensor: tensor.to(device), splits["train"].example(2))
         with precisely("fp32"):
-            self._model = ModuleArray([member.state.model for member in members], example)
+            self._model = ModuleArray([state.model for state in self._states], example)
         self._parameters = self._model.stacked()
         self._optimizer = ArrayOptimizer(
-            self._parameters, [member.state.optimizer for member in members]
+            self._parameters, [state.optimizer for state in self._states]
         )
-        device = data.train.labels.device
-        self._order = torch.empty(self._size, len(data.train), dtype=torch.int64, device=device)
-        self._cursor = torch.zeros((), dtype=torch.int64, device=device)
-        self._loss = torch.zeros(self._size, dtype=torch.float64, device=device)
-        self._correct = torch.zeros(self._size, dtype=torch.int64, device=device)
+        self._clips = _clips(self._states, device)
+        task = self._setup.task
+        self._totals = Totals(task.metrics, task.counts, device, len(members))
+        self._feed = self._feed_of(splits["train"])
         self._steps: dict[int, Callable[[], None]] = {}
 
     def epoch(self) -> list[dict[str, float]]:
         """Train one epoch and evaluate; each member's metrics."""
         started = time.perf_counter()
-        count = len(self._data.train)
-        self._order.copy_(torch.stack([_epoch_order(count, g) for g in self._orders]))
-        with precisely(self._precision):
-            self._reset()
-            for size in _batch_sizes(count, self._batch_size):
+        train, settings = self._splits["train"], self._setup.settings
+        self._feed.begin([state.draw_order(train) for state in self._states])
+        sizes = list(_batch_sizes(len(train), settings.batch_size))
+        first = self._states[0]
+        with precisely(settings.precision), first.own_noise():
+            self._totals.reset()
+            for step, size in enumerate(sizes):
+                for state in self._states:
+                    state.set_rates(first.next_epoch + (step + 0.5) / len(sizes))
                 self._step(size)
-            trained = self._metrics("train", count)
+            found = self._totals.read("train", len(train))
             seconds = time.perf_counter() - started
-            self._reset()
-            self._evaluate(self._data.test)
-            tested = self._metrics("test", len(self._data.test))
-        speed = {"images_per_second": count / seconds}
-        return [one | other | speed for one, other in zip(trained, tested, strict=True)]
+            for metrics in found:
+                metrics[self._setup.task.unit + SPEED] = len(train) / seconds
+            for name, split in self._splits.items():
+                if name != "train":
+                    tested = self._evaluate(name, split)
+                    found = [one | other for one, other in zip(found, tested, strict=True)]
+        return found
 
     def close(self) -> None:
         """Let go of the captured steps, and of the memory that they hold on a GPU."""
         self._steps.clear()
-        if self._order.device.type == "cuda":
+        if self._device.type == "cuda":
             gc.collect()
             torch.cuda.empty_cache()
 
+    def _feed_of(self, split: Examples) -> Gathered | Streamed:
+        augment = self._augment if self._setup.task.augment else None
+        here = self._device.type == "cpu" or split.resident
+        if isinstance(split, Split) and here:
+            return Gathered(split, len(self._states), augment)
+        return Streamed(split, self._setup.settings.batch_size, self._device, augment)
+
+    def _augment(self, inputs: Any) -> Any:
+        """Each member's inputs, changed under its own random numbers."""
+        change = self._setup.task.augment
+        changed = []
+        for index, state in enumerate(self._states):
+            with state.own_noise():
+                changed.append(change(member_of(inputs, index)) if change else None)
+        return stack(changed)
+
     def _step(self, size: int) -> None:
-        """One step of this many images, at the cursor; on a GPU it is captured and replayed."""
+        """One step of this many examples; on a GPU it is captured and replayed if it can be."""
         step = self._steps.get(size)
         if step is None:
             train: Callable[[], None] = lambda: self._train_batch(size)  # noqa: E731
-            on_gpu = self._order.device.type == "cuda"
-            step = self._steps[size] = CapturedStep(train) if on_gpu else train
+            fixed = isinstance(self._feed, Gathered) and not self._setup.task.augment
+            captured = self._device.type == "cuda" and fixed
+            step = self._steps[size] = CapturedStep(train) if captured else train
         self._optimizer.refresh()  # a captured step cannot look what a schedule has set
         step()
 
     def _train_batch(self, size: int) -> None:
-        positions = self._cursor + torch.arange(size, device=self._cursor.device)
-        index = self._order.index_select(1, positions)
-        arranged = self._model.gather(self._data.train.images, index)
-        labels = self._data.train.labels[index]
-        with autocast(self._order.device, self._precision):
-            logits = self._model.outputs(arranged, size)
-        losses = self._losses(in_full(logits), labels)
+        with autocast(self._device, self._setup.settings.precision):
+            outputs, targets = self._feed.outputs(self._model, size)
+        outputs = in_full(outputs)
+        losses = losses_of(self._loss, outputs, targets, self._smoothings)
         gradients = torch.autograd.grad(losses.sum(), self._parameters)
-        self._optimizer.step(gradients)
-        self._add(losses.detach(), logits.detach(), labels)
-        self._cursor += size
+        self._optimizer.step(gradients, self._clips)
+        self._totals.add(losses.detach(), detached(outputs), targets, size)
 
     @torch.no_grad()
-    def _evaluate(self, split: Split) -> None:
+    def _evaluate(self, name: str, split: Examples) -> list[dict[str, float]]:
         self._model.eval()
-        for images, labels in batches(split, 1000, generator=None):
-            with autocast(self._order.device, self._precision):
-                logits = self._model(images.expand(self._size, *images.shape))
-            shared = labels.expand(self._size, -1)
-            self._add(self._losses(in_full(logits), shared), logits, shared)
+        self._totals.reset()
+        members, nothing = len(self._states), [0.0] * len(self._states)
+        for inputs, targets in split.batches(
+            evaluated_at_once(split.example(1)), None, self._device
+        ):
+            shared = each(lambda t: t.expand(members, *t.shape), inputs)
+            answers = each(lambda t: t.expand(members, *t.shape), targets)
+            with autocast(self._device, self._setup.settings.precision):
+                outputs = run(self._model, shared)
+            outputs = in_full(outputs)
+            losses = losses_of(self._loss, outputs, answers, nothing)
+            self._totals.add(losses, outputs, answers, length(inputs))
         self._model.train()
-
-    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Each member's mean loss, (K)."""
-        return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(dim=1)
-
-    def _reset(self) -> None:
-        self._cursor.zero_()
-        self._loss.zero_()
-        self._correct.zero_()
-
-    def _add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self._loss += losses * labels.shape[1]
-        self._correct += (logits.argmax(dim=2) == labels).sum(dim=1)
-
-    def _metrics(self, split: str, count: int) -> list[dict[str, float]]:
-        """Read the sums: the epoch's one wait for the device."""
-        pairs = zip(self._loss.tolist(), self._correct.tolist(), strict=True)
-        return [
-            {
-                f"loss/{split}": loss / count,
-                f"accuracy/{split}": correct / count,
-                f"correct/{split}": correct,
-            }
-            for loss, correct in pairs
-        ]
+        return self._totals.read(name, len(split))
 
 
-class CapturedStep:
-    """A step that runs as it is at first, and from then on as one CUDA graph.
-
-    Starting some sixty small kernels takes longer than running them; a graph starts them as one.
-    """
-
-    def __init__(self, step: Callable[[], None]) -> None:
-        self._step = step
-        self._left = WARM_UP
-        self._graph = torch.cuda.CUDAGraph()
-
-    def __call__(self) -> None:
-        if self._left > 0:
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                self._step()
-            torch.cuda.current_stream().wait_stream(stream)
-        else:
-            if self._left == 0:
-                with torch.cuda.graph(self._graph):
-                    self._step()
-            self._graph.replay()
-        self._left -= 1
+def _clips(states: Sequence[TrainState], device: torch.device) -> Tensor | None:
+    """Each member's largest norm, (K); ``None`` if no gradient is clipped."""
+    clips = [state.setup.settings.clip for state in states]
+    if not any(clips):
+        return None
+    return torch.tensor([clip or math.inf for clip in clips], device=device)
 
 
 def _batch_sizes(count: int, size: int) -> Iterator[int]:
@@ -268,10 +269,6 @@ def _batch_sizes(count: int, size: int) -> Iterator[int]:
     yield from (size for _ in range(full))
     if rest:
         yield rest
-
-
-def _epoch_order(count: int, generator: torch.Generator | None) -> Tensor:
-    return torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
 
 
 def _epoch(member: Member) -> int:

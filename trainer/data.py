@@ -1,112 +1,232 @@
-"""Data sets as tensors, held once, and batches of them in a seeded order.
+"""What a task's `data` gives: tensors that are held once, or data sets that are read item by item.
 
-Images stay bytes until a batch of them is used: Fashion-MNIST is mapped from its files, so all
-trials of a node share one copy in the page cache, and a GPU holds 55 MB instead of 220.
+Tensors stay as they are stored until a batch of them is used: bytes stay bytes, what is mapped from
+a file stays in the file, and all runs of a process share one copy.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional as F
 
-from trainer.config import TrainConfig
-from trainer.sources import FILES, TRAIN_SIZES, locate
+from trainer.batch import Batch, Order, as_inputs, as_targets, each, leaves, length
+from trainer.reader import Items
+
+EVALUATED = 1000
+"""Examples in a batch that is evaluated, if they are small,"""
+EVALUATED_NUMBERS = 1 << 22
+"""and their numbers, if they are not."""
+HELD_OUT = 0x5EED
+"""Seeds which examples are held out: the same for every run on the same data."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images, uint8 (N, 1, 28, 28), and their labels, int64 (N), on one device."""
+    """Examples in tensors of one length, on one device.
 
-    images: Tensor
-    labels: Tensor
+    Attributes:
+        inputs: a tensor (N, ...), or a tuple or dict of such, as the model takes them.
+        targets: the same, as the loss takes them.
+        chosen: int64, which of the examples are used, in this order; ``None``: all.
+    """
+
+    inputs: Any
+    targets: Any
+    chosen: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return length(self.inputs) if self.chosen is None else len(self.chosen)
+
+    @property
+    def resident(self) -> bool:
+        """Whether the examples lie on a GPU."""
+        return bool(leaves(self.inputs)[0].is_cuda)
 
     def first(self, part: float) -> "Split":
         """The first of the examples: this part of them, at least one."""
         count = max(1, int(part * len(self)))
-        return Split(self.images[:count], self.labels[:count])
+        if self.chosen is not None:
+            return replace(self, chosen=self.chosen[:count])
+        return Split(
+            each(lambda t: t[:count], self.inputs), each(lambda t: t[:count], self.targets)
+        )
+
+    def choose(self, chosen: Tensor) -> "Split":
+        """Some of the examples, by their positions; nothing is copied."""
+        chosen = chosen.to(leaves(self.inputs)[0].device)
+        return replace(self, chosen=chosen if self.chosen is None else self.chosen[chosen])
 
     def to(self, device: torch.device) -> "Split":
-        return Split(self.images.to(device), self.labels.to(device))
+        """On a device; on a GPU only if at least half of its free memory stays free."""
+        if device.type == "cuda":
+            whole = [*leaves(self.inputs), *leaves(self.targets)]
+            free, _ = torch.cuda.mem_get_info(device)
+            if sum(tensor.nbytes for tensor in whole) > free / 2:
+                return self
+        move: Callable[[Tensor], Tensor] = lambda tensor: tensor.to(device)  # noqa: E731
+        chosen = None if self.chosen is None else self.chosen.to(device)
+        return Split(each(move, self.inputs), each(move, self.targets), chosen)
+
+    def example(self, count: int) -> Any:
+        """The first inputs, as a model takes them."""
+        return next(self.batches(count))[0]
+
+    def batches(
+        self, size: int, order: Order | None = None, device: torch.device | None = None
+    ) -> Iterator[Batch]:
+        """Batches in an order, or as stored; the last may be smaller.
+
+        Numbers come in torch's default type, bytes of four dimensions as images in [0, 1], other
+        whole numbers as int64.
+        """
+        if order is None and self.chosen is None:
+            for start in range(0, len(self), size):
+                part = slice(start, start + size)
+                yield self._take(lambda tensor, part=part: tensor[part], device)  # type: ignore[misc]
+            return
+        positions = self.positions(order)
+        for index in positions.split(size):
+            yield self._take(lambda tensor, index=index: tensor[index], device)  # type: ignore[misc]
+
+    def positions(self, order: Order | None) -> Tensor:
+        """Where the examples lie, in an order, or as stored."""
+        home = leaves(self.inputs)[0].device
+        if order is None:
+            return torch.arange(len(self), device=home) if self.chosen is None else self.chosen
+        drawn = order.positions.to(home)
+        return drawn if self.chosen is None else self.chosen[drawn]
+
+    def _take(self, select: Callable[[Tensor], Tensor], device: torch.device | None) -> Batch:
+        move: Callable[[Tensor], Tensor] = lambda t: select(t).to(device)  # noqa: E731
+        return as_inputs(each(move, self.inputs)), as_targets(each(move, self.targets))
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """A training and a test split of one data set."""
-
-    train: Split
-    test: Split
+Examples: TypeAlias = "Split | Items"
 
 
-def load_for(settings: TrainConfig, device: torch.device) -> Dataset:
-    """The data that a run trains and is tested on."""
-    data = load_dataset(settings.dataset, settings.data_dir, device)
-    return Dataset(data.train.first(settings.subset), data.test.first(settings.subset))
+@dataclass(frozen=True, eq=False)
+class Tensors:
+    """Examples in memory, or mapped from a file: torch tensors or NumPy arrays of any type.
 
+    Args:
+        train: pairs of inputs and targets, of one length. Inputs may be a tuple or a dict for a
+            model of several arguments; what is bytes of (N, C, H, W) reaches the model as numbers
+            in [0, 1].
+        test: examples that are not trained on.
+        validation: more of those; else the parameter ``validation`` holds some of ``train`` out.
 
-@lru_cache(maxsize=2)
-def load_dataset(dataset: str, data_dir: str | None, device: torch.device) -> Dataset:
-    """A data set's tensors on a device; a second call in the same process costs nothing."""
-    raw = locate(dataset, data_dir)
-    loaded = _load_fashion_mnist(raw) if raw else _load_digits()
-    return Dataset(loaded.train.to(device), loaded.test.to(device))
-
-
-def batches(
-    split: Split, batch_size: int, generator: Generator | None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut a split into batches: images float (n, 1, 28, 28) in [0, 1], labels int64 (n).
-
-    With a generator the order is a new permutation drawn from it, else the stored order. Every
-    example is used once; the last batch may be smaller.
+    Raises:
+        ValueError: the lengths differ, or there are no examples.
     """
-    if generator is None:
-        pairs = zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True)
-        for images, labels in pairs:
-            yield to_float(images), labels
-        return
-    order = torch.randperm(len(split), generator=generator).to(split.labels.device)
-    for index in order.split(batch_size):
-        yield to_float(split.images[index]), split.labels[index]
+
+    train: Any
+    test: Any
+    validation: Any = None
+
+    def __post_init__(self) -> None:
+        for name in ("train", "test", "validation"):
+            pair = getattr(self, name)
+            if pair is not None and not isinstance(pair, Split):
+                object.__setattr__(self, name, _split(name, pair))
 
 
-def to_float(images: Tensor) -> Tensor:
-    """Bytes to numbers in [0, 1], of torch's default type."""
-    return images.to(torch.get_default_dtype()).div_(255)
+@dataclass(frozen=True, eq=False)
+class Datasets:
+    """Map-style data sets of (inputs, target), read through torch's DataLoader.
+
+    Each item is read under a seed of its own, so that random augmentation in ``__getitem__`` is the
+    same whatever the number of workers, and when a run goes on from a checkpoint.
+
+    Args:
+        train, test, validation: as in :class:`Tensors`.
+        workers: processes that read, for each order that is read in; 0 reads in the trial's own.
+        collate: makes a batch of items; by default torch's.
+        one_order: every epoch has an order of its own that all runs share, so that an array reads
+            each item once for all of its members. Else each run has the order of its seed.
+    """
+
+    train: Any
+    test: Any
+    validation: Any = None
+    workers: int = 0
+    collate: Callable[[list[Any]], Any] | None = None
+    one_order: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("train", "test", "validation"):
+            dataset = getattr(self, name)
+            if dataset is not None and not isinstance(dataset, Items):
+                items = Items(dataset, self.workers, self.collate, self.one_order)
+                if not len(items):
+                    raise ValueError(f"Datasets: {name} has no examples")
+                object.__setattr__(self, name, items)
 
 
-def _load_fashion_mnist(raw: Path) -> Dataset:
-    """Map the four files; source: the official Fashion-MNIST distribution in IDX format."""
-
-    def split(prefix: str) -> Split:
-        images = _map_file(raw / f"{prefix}-images-idx3-ubyte")[16:].view(-1, 1, 28, 28)
-        labels = _map_file(raw / f"{prefix}-labels-idx1-ubyte")[8:].long()
-        return Split(images, labels)
-
-    return Dataset(train=split("train"), test=split("t10k"))
+Data: TypeAlias = "Tensors | Datasets"
 
 
-def _map_file(path: Path) -> Tensor:
-    size, _ = FILES[path.name]
-    return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
+@lru_cache(maxsize=4)
+def splits_of(
+    data: Data, held_out: float, device: torch.device | None = None
+) -> dict[str, Examples]:
+    """``train``, ``test`` and, if there is one, ``validation``, kept for who asks again.
+
+    Args:
+        device: where tensors are to lie, if they fit.
+        held_out: the part of the training examples that becomes the validation split, drawn by a
+            seed that is the same for all runs.
+
+    Raises:
+        ValueError: the data cannot be split so.
+    """
+    whole = {"train": data.train, "test": data.test, "validation": data.validation}
+    splits: dict[str, Examples] = {
+        name: split.to(device) if device else split
+        for name, split in whole.items()
+        if split is not None
+    }
+    if not held_out:
+        return splits
+    if data.validation is not None:
+        raise ValueError("validation must be 0 where the data bring a validation split")
+    count = len(data.train)
+    held = round(held_out * count)
+    if not 0 < held < count:
+        raise ValueError(f"validation must hold out some of {count} examples, got {held_out}")
+    drawn = torch.randperm(count, generator=Generator().manual_seed(HELD_OUT))
+    train = splits["train"]
+    splits["train"] = train.choose(drawn[held:].sort().values)
+    splits["validation"] = train.choose(drawn[:held].sort().values)
+    return splits
 
 
-def _load_digits() -> Dataset:
-    """scikit-learn's 1,797 handwritten digits, 8 x 8 enlarged to 28 x 28; 1,500 to train on."""
-    from sklearn.datasets import load_digits  # 1 s, and only needed here
+def evaluated_at_once(example: Any) -> int:
+    """How many examples to evaluate in a batch."""
+    numbers: int = sum(math.prod(tensor.shape[1:]) for tensor in leaves(example))
+    return max(1, min(EVALUATED, EVALUATED_NUMBERS // max(1, numbers)))
 
-    digits = load_digits()
-    small = torch.from_numpy(digits.images).float().unsqueeze(1)  # (N, 1, 8, 8), 0 ... 16
-    large = F.interpolate(small, size=(28, 28), mode="bilinear", align_corners=False)
-    images = (large * (255 / 16)).round().clamp(0, 255).to(torch.uint8)
-    labels = torch.from_numpy(digits.target).long()
-    count = TRAIN_SIZES["digits"]
-    return Dataset(
-        train=Split(images[:count], labels[:count]), test=Split(images[count:], labels[count:])
-    )
+
+def _split(name: str, pair: Any) -> Split:
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise ValueError(f"Tensors: {name} must be (inputs, targets), got {type(pair).__name__}")
+    inputs, targets = (each(_tensor, part) for part in pair)
+    lengths = {len(tensor) for tensor in (*leaves(inputs), *leaves(targets))}
+    if len(lengths) != 1 or 0 in lengths:
+        shown = ", ".join(map(str, sorted(lengths))) or "none"
+        raise ValueError(f"Tensors: {name} must be of one length above 0, got lengths {shown}")
+    return Split(inputs, targets)
+
+
+def _tensor(values: Any) -> Tensor:
+    """The same memory as a tensor; what is mapped from a file stays there."""
+    if isinstance(values, Tensor):
+        return values
+    with warnings.catch_warnings():  # of an array that is read-only; nobody writes to it
+        warnings.simplefilter("ignore")
+        return torch.from_numpy(np.asarray(values))

@@ -6,101 +6,65 @@ An epoch never waits for the device: sums stay on it and are read once at the ep
 interrupted after any epoch and resumed ends with the same bits on CPU as one left alone.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Generator, Tensor, nn
-from torch.nn import functional as F
-from torch.optim import Optimizer
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from trainer import checkpoint
-from trainer.config import Report, TrainConfig
-from trainer.data import Split, batches, load_for
-from trainer.model import build_model
-from trainer.optimizers import build_optimizer
+from trainer.batch import call, leaves, length
+from trainer.config import SPEED, Report
+from trainer.data import Examples, evaluated_at_once, splits_of
+from trainer.objectives import Totals, detached, in_full, loss_of, on_device, resolve_loss
+from trainer.state import TrainState
 from trainer.tensorboard import TensorBoardLogger
 
-SHUFFLE_STREAM = 1 << 31
-"""Added to the seed for the order of batches, so that it is not the stream of the weights.
-
-torch's generator for the CPU uses the low 32 bits of a seed, so nothing above them would do."""
+if TYPE_CHECKING:
+    from trainer.task import Setup
 
 
-def run(
-    config: Mapping[str, Any], *, report: Report, log_dir: Path | None, resume_from: Path | None
-) -> None:
-    """See :func:`trainer.train`."""
-    settings = TrainConfig.model_validate(config)
+def run(setup: "Setup", *, report: Report, log_dir: Path | None, resume_from: Path | None) -> None:
+    """See :class:`trainer.Task`."""
     device = pick_device()
-    data = load_for(settings, device)
-    state = TrainState.fresh(settings, device)
+    splits = splits_of(setup.task.load(setup.config), setup.settings.validation, device)
+    state = TrainState.fresh(setup, device)
     if resume_from:
         state.restore(resume_from)
-    shown = settings.model_dump(include={*config, "seed"})
-    with TensorBoardLogger(log_dir, shown, state.next_epoch) as logger:
+    with TensorBoardLogger(log_dir, setup.shown, state.next_epoch) as logger:
         if state.next_epoch == 0:
-            images, _ = next(batches(data.train, 100, generator=None))
-            logger.log_model(state.model, images)
-        while state.next_epoch < settings.epochs:
-            with precisely(settings.precision):
-                metrics = train_epoch(state, data.train, settings)
-                metrics |= evaluate(state.model, data.test, settings.precision)
-            logger.log_epoch(metrics, state.model, step := state.next_epoch)
-            state.next_epoch += 1
-            saved = checkpoint.save(log_dir, state.to_dict(), step) if log_dir else None
-            report(metrics, checkpoint=saved)
+            logger.log_model(state.model, splits["train"].example(100))
+        while state.next_epoch < setup.settings.epochs:
+            metrics = one_epoch(state, splits)
+            end_epoch(state, metrics, logger, log_dir, report)
 
 
-@dataclass
-class TrainState:
-    """All that changes while training, and so all that a checkpoint holds."""
-
-    model: nn.Module
-    optimizer: Optimizer
-    shuffling: Generator
-    next_epoch: int
-
-    @classmethod
-    def fresh(cls, settings: TrainConfig, device: torch.device) -> Self:
-        model = build_model(settings.seed).to(device)
-        shuffling = Generator().manual_seed(SHUFFLE_STREAM + settings.seed)
-        return cls(model, build_optimizer(settings, model), shuffling, next_epoch=0)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "model": _copied(self.model.state_dict()),
-            "optimizer": _copied(self.optimizer.state_dict()),
-            "shuffling": self.shuffling.get_state(),
-            "next_epoch": self.next_epoch,
-        }
-
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint; raises ``CheckpointError`` if it is not one of this model."""
-        saved = checkpoint.load(path)
-        try:
-            self.model.load_state_dict(saved["model"])
-            # load_state_dict would take over another optimizer's settings without a word
-            if saved["optimizer"]["param_groups"] != self.optimizer.state_dict()["param_groups"]:
-                raise ValueError("the optimizer's settings differ")
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self.shuffling.set_state(saved["shuffling"])
-            self.next_epoch = int(saved["next_epoch"])
-        except Exception as error:  # the file may hold anything
-            raise checkpoint.CheckpointError(
-                f"{path} is not a checkpoint of this model and optimizer: {error}"
-            ) from error
+def one_epoch(state: TrainState, splits: Mapping[str, Examples]) -> dict[str, float]:
+    """Train on one split, and evaluate on the others."""
+    metrics = train_epoch(state, splits["train"])
+    for name, split in splits.items():
+        if name != "train":
+            metrics |= evaluate(state, split, name)
+    return metrics
 
 
-def _copied(value: Any) -> Any:
-    """Tensors of their own: in an array they are views, and a view is saved with all of it."""
-    if isinstance(value, Tensor):
-        return value.clone()
-    return {k: _copied(v) for k, v in value.items()} if isinstance(value, dict) else value
+def end_epoch(
+    state: TrainState,
+    metrics: Mapping[str, float],
+    logger: TensorBoardLogger,
+    log_dir: Path | None,
+    report: Report,
+) -> None:
+    """Log, save, and then report: what has been reported is never lost."""
+    logger.log_epoch(metrics, state.model, epoch := state.next_epoch)
+    state.next_epoch += 1
+    saved = checkpoint.save(log_dir, state.to_dict(), epoch) if log_dir else None
+    report(metrics, checkpoint=saved)
 
 
 def pick_device() -> torch.device:
@@ -125,57 +89,57 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     )
 
 
-def in_full(logits: Tensor) -> Tensor:
-    """Logits in the type of the weights, whatever the layers computed in."""
-    return logits.to(torch.get_default_dtype())
-
-
-def train_epoch(state: TrainState, split: Split, settings: TrainConfig) -> dict[str, float]:
-    """One pass over the training images; means per example, taken while the weights change."""
+def train_epoch(state: TrainState, split: Examples) -> dict[str, float]:
+    """One pass over the training examples; means over them, taken while the weights change."""
     started = time.perf_counter()
-    state.model.train()
-    totals = Totals(split.labels.device)
-    order = state.shuffling if settings.shuffle else None
-    for images, labels in batches(split, settings.batch_size, order):
-        with autocast(labels.device, settings.precision):
-            logits = state.model(images)
-        loss = F.cross_entropy(in_full(logits), labels)
-        state.optimizer.zero_grad()
-        loss.backward()
-        state.optimizer.step()
-        totals.add(loss.detach(), logits.detach(), labels)
-    metrics = totals.metrics("train", len(split))
-    metrics["images_per_second"] = len(split) / (time.perf_counter() - started)
+    setup, model, optimizer = state.setup, state.model, state.optimizer
+    task, settings = setup.task, setup.settings
+    totals = Totals(task.metrics, task.counts, state.noise.device)
+    steps = math.ceil(len(split) / settings.batch_size)
+    model.train()
+    order = state.draw_order(split)
+    with state.own_noise(), precisely(settings.precision):
+        batches = split.batches(settings.batch_size, order, state.noise.device)
+        for step, (inputs, targets) in enumerate(batches):
+            state.set_rates(state.next_epoch + (step + 0.5) / steps)
+            if task.augment:
+                inputs = task.augment(inputs)
+            loss, outputs = forward(setup, model, inputs, targets)
+            optimizer.zero_grad()
+            loss.backward()
+            if settings.clip:
+                clip_grad_norm_(model.parameters(), settings.clip)
+            optimizer.step()
+            totals.add(loss.detach(), detached(outputs), targets, length(inputs))
+    [metrics] = totals.read("train", len(split))
+    metrics[task.unit + SPEED] = len(split) / (time.perf_counter() - started)
     return metrics
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Split, precision: str = "fp32") -> dict[str, float]:
-    """Loss and accuracy on images the model is not trained on."""
-    model.eval()
-    totals = Totals(split.labels.device)
-    for images, labels in batches(split, 1000, generator=None):
-        with autocast(labels.device, precision):
-            logits = model(images)
-        totals.add(F.cross_entropy(in_full(logits), labels), logits, labels)
-    return totals.metrics("test", len(split))
+def evaluate(state: TrainState, split: Examples, name: str) -> dict[str, float]:
+    """Loss and metrics on examples that the model is not trained on, as ``loss/<name>``, …"""
+    setup = state.setup
+    totals = Totals(setup.task.metrics, setup.task.counts, state.noise.device)
+    state.model.eval()
+    size = evaluated_at_once(split.example(1))
+    with precisely(setup.settings.precision):
+        for inputs, targets in split.batches(size, None, state.noise.device):
+            loss, outputs = forward(setup, state.model, inputs, targets)
+            totals.add(loss, outputs, targets, length(inputs))
+    [metrics] = totals.read(name, len(split))
+    return metrics
 
 
-class Totals:
-    """Sums over an epoch, kept on the device; reading them is the epoch's one synchronisation."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._loss = torch.zeros((), dtype=torch.float64, device=device)
-        self._correct = torch.zeros((), dtype=torch.int64, device=device)
-
-    def add(self, mean_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self._loss += mean_loss * len(labels)
-        self._correct += (logits.argmax(dim=1) == labels).sum()
-
-    def metrics(self, split: str, count: int) -> dict[str, float]:
-        correct = int(self._correct)
-        return {
-            f"loss/{split}": float(self._loss) / count,
-            f"accuracy/{split}": correct / count,
-            f"correct/{split}": correct,
-        }
+def forward(setup: "Setup", model: nn.Module, inputs: Any, targets: Any) -> tuple[Tensor, Any]:
+    """A batch's mean loss and the outputs, in the type of the weights."""
+    task, settings = setup.task, setup.settings
+    device = leaves(inputs)[0].device
+    with autocast(device, settings.precision):
+        if task.step:
+            return task.step(model, inputs, targets, setup.config)
+        outputs = call(model, inputs)
+    outputs = in_full(outputs)
+    loss = on_device(resolve_loss(task.loss), device)
+    smoothing = settings.label_smoothing if model.training else 0.0
+    return loss_of(loss, outputs, targets, smoothing), outputs

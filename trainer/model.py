@@ -26,14 +26,3 @@ class CNN(nn.Module):
         x = F.relu(self.fc2(x))
         logits: Tensor = self.out(x)
         return logits
-
-
-def build_model(seed: int) -> CNN:
-    """A freshly initialised network; the same seed gives the same weights.
-
-    The layers draw from torch's global generator, so it is seeded for the length of this call
-    and put back: nobody else's random numbers change.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed: the GPUs' as well
-        return CNN()

@@ -1,11 +1,12 @@
-"""The optimizers of the shipped trainer."""
+"""Adam, AdamW and SGD, as a configuration names them."""
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn, optim
 
-from trainer.config import TrainConfig
+if TYPE_CHECKING:
+    from trainer.task import Setup
 
 
 class _Unguarded:
@@ -31,15 +32,21 @@ class SGD(_Unguarded, optim.SGD):
     pass
 
 
-def build_optimizer(settings: TrainConfig, model: nn.Module) -> optim.Optimizer:
-    """The optimizer the config names, in torch's fused form: one kernel for all parameters."""
-    parameters = model.parameters()
-    lr, decay = settings.lr, settings.weight_decay
+def build_optimizer(setup: "Setup", model: nn.Module) -> optim.Optimizer:
+    """The task's own optimizer, or the one that the configuration names.
+
+    That is in torch's fused form: one kernel for all parameters.
+    """
+    if setup.task.optimizer:
+        made: optim.Optimizer = setup.task.optimizer(model.parameters(), setup.config)
+        return made
+    settings, parameters = setup.settings, model.parameters()
+    lr, decay, betas = settings.lr, settings.weight_decay, (settings.beta1, settings.beta2)
     match settings.optimizer:
         case "adam":
-            return Adam(parameters, lr=lr, weight_decay=decay, fused=True)
+            return Adam(parameters, lr=lr, betas=betas, weight_decay=decay, fused=True)
         case "adamw":
-            return AdamW(parameters, lr=lr, weight_decay=decay, fused=True)
+            return AdamW(parameters, lr=lr, betas=betas, weight_decay=decay, fused=True)
         case "sgd":
             return SGD(
                 parameters, lr=lr, weight_decay=decay, momentum=settings.momentum, fused=True

@@ -8,14 +8,13 @@ with the SHA-256 of the official one (0.05 s for all four).
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
-
-from trainer.config import TrainConfig
 
 
 class DataError(Exception):
@@ -66,13 +65,14 @@ def version(dataset: str) -> str:
     return f"digits {hashlib.sha256(digits.read_bytes()).hexdigest()[:16]}"
 
 
-def check_batch_size(config: TrainConfig) -> None:
+def check_batch_size(config: Mapping[str, Any]) -> None:
     """Raise :class:`DataError` if a batch would be larger than the training set."""
-    images = int(config.subset * TRAIN_SIZES[config.dataset])
-    if config.batch_size > images:
+    images = int(config["subset"] * TRAIN_SIZES[config["dataset"]])
+    images -= round(config["validation"] * images)
+    if config["batch_size"] > images:
         raise DataError(
-            f"batch_size must be at most {images:,}, the training images of {config.dataset};"
-            f" got {config.batch_size:,}"
+            f"batch_size must be at most {images:,}, the training images of {config['dataset']};"
+            f" got {config['batch_size']:,}"
         )
 
 

@@ -77,16 +77,25 @@ class TensorBoardLogger:
         self._writer.close()
 
     @_never_fails
-    def log_model(self, model: nn.Module, images: Tensor) -> None:
-        """Log a grid of a batch of images, float (N, 1, H, W), and the graph traced on them."""
+    def log_model(self, model: nn.Module, inputs: Any) -> None:
+        """Log a batch of inputs as a picture, if they are images (N, 1 or 3, H, W), and the graph.
+
+        It is traced as in evaluation: a trace must not change what the model keeps of its batches.
+        """
         if self._writer is None:
             return
-        self._writer.add_image("images", image_grid(images), 0)
-        with warnings.catch_warnings():  # tracing is a deprecated part of torch, and is told twice
-            warnings.simplefilter("ignore")
-            # add_graph would trace with a check that imports torch's distributed tensors: 1 s
-            traced = torch.jit.trace(model, images, check_trace=False)
-            self._writer.add_graph(traced, images)
+        if isinstance(inputs, Tensor) and inputs.dim() == 4 and inputs.shape[1] in (1, 3):
+            self._writer.add_image("images", image_grid(inputs), 0)
+        given = tuple(inputs.values()) if isinstance(inputs, dict) else inputs
+        mode = model.training
+        try:
+            with warnings.catch_warnings():  # tracing is deprecated in torch, and is told twice
+                warnings.simplefilter("ignore")
+                # add_graph would trace with a check that imports torch's distributed tensors: 1 s
+                traced = torch.jit.trace(model.eval(), given, check_trace=False)
+                self._writer.add_graph(traced, given)
+        finally:
+            model.train(mode)
 
     @_never_fails
     def log_epoch(self, metrics: Mapping[str, float], model: nn.Module, epoch: int) -> None:

@@ -10,27 +10,26 @@ from torch.nn import functional as F
 
 from tests.trainer.conftest import Recorder
 from trainer import METRICS, TrainConfig, print_metrics, train
-from trainer.data import batches, load_dataset
-from trainer.loop import SHUFFLE_STREAM, TrainState, evaluate, train_epoch
-from trainer.model import build_model
+from trainer.images import load_dataset
+from trainer.loop import evaluate, train_epoch
+from trainer.state import SHUFFLE_STREAM, TrainState, build_model
 
 CPU = torch.device("cpu")
-DIGITS = load_dataset("digits", None, CPU)
+DIGITS = load_dataset("digits", None)
 
 
-def fresh(**values: Any) -> tuple[TrainState, TrainConfig]:
-    settings = TrainConfig(dataset="digits", **values)
-    return TrainState.fresh(settings, CPU), settings
+def fresh(**values: Any) -> TrainState:
+    return TrainState.fresh(train.setup({"dataset": "digits", **values}), CPU)
 
 
 def trained(epochs: int = 2, **values: Any) -> tuple[TrainState, list[dict[str, float]]]:
     """The state and the metrics after some epochs of the loop's own functions."""
-    state, settings = fresh(**values)
+    state = fresh(**values)
     metrics = []
     for _ in range(epochs):
-        numbers = train_epoch(state, DIGITS.train, settings)
+        numbers = train_epoch(state, DIGITS.train)
         del numbers["images_per_second"]  # never twice the same
-        metrics.append(numbers | evaluate(state.model, DIGITS.test))
+        metrics.append(numbers | evaluate(state, DIGITS.test, "test"))
     return state, metrics
 
 
@@ -49,19 +48,19 @@ def test_the_same_config_trains_to_the_same_bits(optimizer: str) -> None:
 
 
 def test_another_seed_starts_from_other_weights() -> None:
-    assert same(fresh(seed=1)[0], fresh(seed=1)[0])
-    assert not same(fresh(seed=0)[0], fresh(seed=1)[0])
-    assert not same(fresh(seed=0)[0], fresh(seed=2**31 - 1)[0])
+    assert same(fresh(seed=1), fresh(seed=1))
+    assert not same(fresh(seed=0), fresh(seed=1))
+    assert not same(fresh(seed=0), fresh(seed=2**31 - 1))
 
 
 def test_shuffling_changes_the_result_and_not_the_weights_to_start_from() -> None:
-    assert same(fresh(shuffle=True)[0], fresh(shuffle=False)[0])
+    assert same(fresh(shuffle=True), fresh(shuffle=False))
     assert not same(trained(shuffle=True, epochs=1)[0], trained(shuffle=False, epochs=1)[0])
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
 def test_the_order_of_batches_is_drawn_from_another_stream_than_the_weights(seed: int) -> None:
-    shuffling = fresh(seed=seed)[0].shuffling
+    shuffling = fresh(seed=seed).shuffling
     of_weights = torch.Generator().manual_seed(seed)
     assert not torch.equal(
         torch.rand(100, generator=shuffling), torch.rand(100, generator=of_weights)
@@ -77,12 +76,13 @@ def test_no_seed_of_a_batch_order_is_a_seed_of_weights() -> None:
 
 def test_building_a_model_leaves_the_global_random_state_alone() -> None:
     before = torch.get_rng_state()
-    build_model(seed=5)
+    build_model(train.setup({"seed": 5}))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(1)
-    first = build_model(seed=5)
+    first = build_model(train.setup({"seed": 5}))
     torch.manual_seed(2)
-    pairs = zip(first.parameters(), build_model(seed=5).parameters(), strict=True)
+    again = build_model(train.setup({"seed": 5}))
+    pairs = zip(first.parameters(), again.parameters(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
@@ -114,12 +114,12 @@ def test_every_setting_changes_what_is_learned(
 
 
 def test_the_training_loss_is_the_mean_over_examples_and_not_over_batches() -> None:
-    state, settings = fresh(batch_size=64, shuffle=False)
+    state = fresh(batch_size=64, shuffle=False)
     by_hand = copy.deepcopy(state)
     losses: list[torch.Tensor] = []
     correct = 0
-    by_hand.optimizer = torch.optim.Adam(by_hand.model.parameters(), lr=settings.lr, fused=True)
-    for images, labels in batches(DIGITS.train, 64, None):
+    by_hand.optimizer = torch.optim.Adam(by_hand.model.parameters(), lr=0.001, fused=True)
+    for images, labels in DIGITS.train.batches(64):
         logits = by_hand.model(images)
         each = F.cross_entropy(logits, labels, reduction="none")
         by_hand.optimizer.zero_grad()
@@ -129,7 +129,7 @@ def test_the_training_loss_is_the_mean_over_examples_and_not_over_batches() -> N
         correct += sum(
             int(row.argmax()) == int(label) for row, label in zip(logits, labels, strict=True)
         )
-    metrics = train_epoch(state, DIGITS.train, settings)
+    metrics = train_epoch(state, DIGITS.train)
     assert metrics["loss/train"] == pytest.approx(torch.cat(losses).mean().item(), rel=1e-5)
     # the short last batch weighs less: the mean of the batches' means is another number
     of_batches = torch.stack([batch.mean() for batch in losses]).mean().item()
@@ -139,22 +139,22 @@ def test_the_training_loss_is_the_mean_over_examples_and_not_over_batches() -> N
 
 
 def test_the_test_metrics_are_those_of_all_test_images_at_once_in_evaluation_mode() -> None:
-    state, settings = fresh()
-    train_epoch(state, DIGITS.train, settings)
-    metrics = evaluate(state.model, DIGITS.test)
+    state = fresh()
+    train_epoch(state, DIGITS.train)
+    metrics = evaluate(state, DIGITS.test, "test")
     assert not state.model.training
     with torch.no_grad():
-        logits = state.model(DIGITS.test.images.float() / 255)
-    loss = F.cross_entropy(logits, DIGITS.test.labels).item()
+        logits = state.model(DIGITS.test.inputs.float() / 255)
+    loss = F.cross_entropy(logits, DIGITS.test.targets).item()
     assert metrics["loss/test"] == pytest.approx(loss, rel=1e-5)
-    assert metrics["correct/test"] == int((logits.argmax(1) == DIGITS.test.labels).sum())
+    assert metrics["correct/test"] == int((logits.argmax(1) == DIGITS.test.targets).sum())
     # 1,500 images go through in two batches of different size: the same holds there
-    larger = evaluate(state.model, DIGITS.train)
+    larger = evaluate(state, DIGITS.train, "test")
     with torch.no_grad():
-        logits = state.model(DIGITS.train.images.float() / 255)
-    loss = F.cross_entropy(logits, DIGITS.train.labels).item()
+        logits = state.model(DIGITS.train.inputs.float() / 255)
+    loss = F.cross_entropy(logits, DIGITS.train.targets).item()
     assert larger["loss/test"] == pytest.approx(loss, rel=1e-5)
-    train_epoch(state, DIGITS.train, settings)
+    train_epoch(state, DIGITS.train)
     assert state.model.training
 
 

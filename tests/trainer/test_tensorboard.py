@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams import api_pb2
 from tests.trainer.conftest import Interrupted, Recorder, accumulate, hparams_records, statuses
 from trainer import METRICS, train
 from trainer.checkpoint import load
-from trainer.model import build_model
+from trainer.model import CNN
 from trainer.tensorboard import TensorBoardLogger, image_grid, mark_failed
 
 CONFIG = {"dataset": "digits", "data_dir": None, "epochs": 3, "lr": 0.01, "shuffle": False}
@@ -64,7 +64,7 @@ def test_every_parameter_and_its_gradient_is_a_histogram_at_every_epoch(finished
     shown = accumulate(finished[0])
     expected = {f"{kind}/{name}" for kind in ("weights", "gradients") for name in PARAMETERS}
     assert set(shown.Tags()["histograms"]) == expected
-    sizes = {name: p.numel() for name, p in build_model(0).named_parameters()}
+    sizes = {name: p.numel() for name, p in CNN().named_parameters()}
     for tag in expected:
         events = shown.Histograms(tag)
         assert [event.step for event in events] == [0, 1, 2]
@@ -131,7 +131,7 @@ def test_an_exception_closes_the_event_file(tmp_path: Path) -> None:
 def test_an_epoch_is_in_the_event_file_by_the_time_it_is_reported(tmp_path: Path) -> None:
     metrics = {f"metric/{i}": float(i) for i in range(2000)}
     with TensorBoardLogger(tmp_path, {}, next_epoch=0) as logger:
-        logger.log_epoch(metrics, build_model(0), 0)
+        logger.log_epoch(metrics, CNN(), 0)
         assert set(accumulate(tmp_path).Tags()["scalars"]) == set(metrics)
         assert "weights/out.bias" in accumulate(tmp_path).Tags()["histograms"]
 
@@ -163,7 +163,7 @@ def test_a_run_begun_again_shows_only_the_second_attempt(tmp_path: Path) -> None
 
 
 def test_nothing_finite_to_draw_does_not_end_a_run(tmp_path: Path) -> None:
-    model = build_model(0)
+    model = CNN()
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         parameters["conv1.weight"].fill_(math.nan)

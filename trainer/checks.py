@@ -1,0 +1,148 @@
+"""What is wrong with a configuration, found before anything is trained."""
+
+import difflib
+import hashlib
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import create_model
+
+from trainer.config import Settings
+from trainer.reading import MissingParameter, Reading
+
+if TYPE_CHECKING:
+    from trainer.task import Setup
+
+SAMPLED = 4096
+"""Examples that a fingerprint of tensors is made of."""
+
+
+def check(setup: "Setup") -> None:
+    """See :meth:`trainer.Task.check`."""
+    task, settings = setup.task, setup.settings
+    if settings.label_smoothing and (task.step or not takes_smoothing(task.loss)):
+        raise ValueError("label_smoothing: this task's loss does not take it")
+    if task.verify:
+        task.verify(setup.config)
+    if task.config is not Settings:
+        return  # the parameters are declared, and all are valid
+    free = setup.config.keys() - Settings.model_fields.keys()
+    read = _read(setup)
+    if not task.step:  # what a step reads is seen only when it is called
+        given = {name: setup.config[name] for name in free}
+        optional = dict.fromkeys(read, (Any, None))
+        create_model("Parameters", __base__=Settings, **optional).model_validate(given)  # type: ignore[call-overload]
+    if task.rehearse:
+        check_size(setup)
+
+
+def takes_smoothing(loss: Any) -> bool:
+    """Whether a loss has the argument ``label_smoothing``."""
+    if isinstance(loss, str):
+        return loss == "cross_entropy"
+    try:
+        return "label_smoothing" in inspect.signature(loss).parameters
+    except (TypeError, ValueError):  # it is not written in Python
+        return False
+
+
+def check_size(setup: "Setup") -> None:
+    """Raise ``ValueError`` if a batch would be larger than the training set."""
+    from trainer.data import splits_of
+
+    splits = splits_of(setup.task.load(setup.config), setup.settings.validation)
+    if setup.settings.batch_size > (count := len(splits["train"])):
+        raise ValueError(
+            f"batch_size must be at most {count:,}, the training examples;"
+            f" got {setup.settings.batch_size:,}"
+        )
+
+
+def known(setup: "Setup") -> list[str]:
+    """The parameters that a configuration may have."""
+    own = _read(setup) if setup.task.config is Settings else ()
+    return list(dict.fromkeys((*own, *setup.task.config.model_fields)))
+
+
+def _read(setup: "Setup") -> list[str]:
+    """The parameters that the task's functions read of a configuration.
+
+    Raises:
+        ValueError: one that they need is not set.
+    """
+    task, config = setup.task, setup.config
+    names: dict[str, None] = {}
+    try:
+        names |= dict.fromkeys(task.shape.reads(config))
+        names |= dict.fromkeys(task.load.reads(config))
+        if task.schedule:
+            reading = Reading(config, "schedule")
+            task.schedule(0.0, reading)
+            names |= reading.names
+        if task.optimizer:
+            names |= dict.fromkeys(task.optimizer_kind.reads(config))
+    except MissingParameter as missing:
+        unread = config.keys() - Settings.model_fields.keys() - names.keys()
+        near = difflib.get_close_matches(missing.name, unread, n=1)
+        hint = f"; did you mean it by {near[0]!r}?" if near else ""
+        raise ValueError(f"{missing}{hint}") from None
+    return list(names)
+
+
+def rehearse(setups: Sequence["Setup"]) -> None:
+    """Try a batch of each kind of model and data, in evaluation, before anything is started.
+
+    Raises:
+        ValueError: the model does not take the inputs, or the loss not the outputs.
+    """
+    seen: set[str] = set()
+    for setup in setups:
+        task, config = setup.task, setup.config
+        kind = f"{task.shape(config)} {task.load.reads(config)}"
+        if kind not in seen:
+            seen.add(kind)
+            check_size(setup)
+            _try_batch(setup)
+
+
+def _try_batch(setup: "Setup") -> None:
+    import torch
+
+    from trainer.batch import leaves
+    from trainer.loop import forward
+    from trainer.state import build_model
+
+    data = setup.task.load(setup.config)
+    inputs, targets = next(data.train.choose(torch.arange(min(2, len(data.train)))).batches(2))
+    model = build_model(setup).eval()
+    try:
+        with torch.no_grad():
+            loss, _ = forward(setup, model, inputs, targets)
+    except Exception as error:  # of the user's model and loss
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in leaves(inputs))
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ValueError(f"the model or the loss fails on inputs of {shapes}: {reason}") from error
+    if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
+        got = f"shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else repr(loss)
+        raise ValueError(f"the loss must be one number, the mean of a batch; got {got}")
+
+
+def fingerprint(setup: "Setup") -> str:
+    """A checksum of the data: of tensors a sample of examples, of data sets their lengths."""
+    from trainer.batch import leaves
+    from trainer.data import Tensors
+
+    data = setup.task.load(setup.config)
+    splits = [split for split in (data.train, data.test, data.validation) if split is not None]
+    lengths = " ".join(str(len(split)) for split in splits)
+    if not isinstance(data, Tensors):
+        return f"examples {lengths}"
+    digest = hashlib.sha256()
+    for split in splits:
+        for tensor in (*leaves(split.inputs), *leaves(split.targets)):
+            step = -(-len(tensor) // SAMPLED)
+            sample = tensor[::step].cpu().contiguous()
+            digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(sample.numpy().tobytes())
+    return f"examples {lengths} {digest.hexdigest()[:16]}"

@@ -1,0 +1,87 @@
+"""Which configurations may train as one array, and why two may not.
+
+Their models must have the same structure and shapes, and they the same data, batches, epochs and
+kind of optimizer. All else is each member's own: rates, decays, schedule, smoothing, order, seed.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from trainer.reading import MissingParameter
+
+if TYPE_CHECKING:
+    from trainer.task import Setup
+
+AGREE = ("batch_size", "epochs", "optimizer", "precision", "validation")
+
+
+def agreement(setup: "Setup") -> dict[str, str]:
+    """What an array's members must agree in, by name.
+
+    Raises:
+        ValueError: this configuration trains alone, for the reason told.
+    """
+    task, config = setup.task, setup.config
+    if task.step:
+        raise ValueError("a step of one's own sees one model at a time")
+    parts = {name: repr(value) for name, value in task.load.reads(config).items()}
+    parts |= {name: str(config[name]) for name in AGREE if name in config}
+    if task.optimizer:
+        parts["optimizer"] = task.optimizer_kind(config)
+    if task.model_keys is None:
+        parts["model"] = hashlib.sha256(task.shape(config).encode()).hexdigest()[:12]
+    else:
+        parts |= {name: repr(config.get(name)) for name in task.model_keys}
+    return parts
+
+
+def why_apart(one: "Setup", other: "Setup") -> str | None:
+    """Why two configurations cannot train in one array; ``None`` if they can."""
+    mine, others = agreement(one), agreement(other)
+    for name in sorted(mine.keys() | others.keys(), key=lambda name: name == "model"):
+        if mine.get(name) != others.get(name):
+            if name == "model":
+                return "their models differ"
+            return f"{name} is {mine.get(name)} and {others.get(name)}"
+    return None
+
+
+def structure_of(model: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], str]:
+    """A function of a configuration: the layers and shapes of its model, as text."""
+
+    def structure(config: Mapping[str, Any]) -> str:
+        built = build_without_memory(model, config)
+        shapes = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
+        return f"{built!r} {shapes}"
+
+    return structure
+
+
+def kind_of(
+    optimizer: Callable[[Iterable[Any], Mapping[str, Any]], Any] | None,
+) -> Callable[[Mapping[str, Any]], str]:
+    """A function of a configuration: the class of the optimizer that is made for it."""
+
+    def kind(config: Mapping[str, Any]) -> str:
+        from torch import nn
+
+        return type(optimizer(nn.Linear(1, 1).parameters(), config)).__name__ if optimizer else ""
+
+    return kind
+
+
+def build_without_memory(
+    model: Callable[[Mapping[str, Any]], Any], config: Mapping[str, Any]
+) -> Any:
+    """A model on the meta device, or on the CPU if it cannot be built there."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                return model(config)
+        except MissingParameter:
+            raise
+        except Exception:  # it reads the values of its weights, or its configuration is bad
+            return model(config)

@@ -1,0 +1,160 @@
+"""All that changes while a run trains, and so all that a checkpoint holds."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+
+from trainer import checkpoint
+from trainer.batch import Order
+from trainer.data import Examples, Split
+from trainer.optimizers import build_optimizer
+from trainer.reader import LARGEST_SEED
+from trainer.schedules import schedule_of
+
+if TYPE_CHECKING:
+    from trainer.task import Setup
+
+SHUFFLE_STREAM = 1 << 31
+"""Added to the seed for the order of batches, so that it is not the stream of the weights.
+
+torch's generator for the CPU uses the low 32 bits of a seed, so nothing above them would do."""
+
+
+@dataclass
+class TrainState:
+    """A run between two epochs.
+
+    Attributes:
+        shuffling: draws the order of an epoch.
+        noise: draws what is random in a step: dropout, augmentation.
+    """
+
+    setup: "Setup"
+    model: nn.Module
+    optimizer: Optimizer
+    shuffling: Generator
+    noise: Generator
+    next_epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
+        self._factor = _schedule(self.setup)
+
+    @classmethod
+    def fresh(cls, setup: "Setup", device: torch.device) -> Self:
+        model = build_model(setup).to(device)
+        seed = setup.settings.seed
+        shuffling = Generator().manual_seed(SHUFFLE_STREAM + seed)
+        noise = Generator(device).manual_seed(_noise_seed(seed))
+        return cls(setup, model, build_optimizer(setup, model), shuffling, noise)
+
+    def draw_order(self, split: Examples) -> Order | None:
+        """The order of the next epoch; ``None``: as the examples are stored."""
+        settings = self.setup.settings
+        if isinstance(split, Split):
+            if not settings.shuffle:
+                return None
+            return Order(torch.randperm(len(split), generator=self.shuffling))
+        one = Generator().manual_seed(self.next_epoch)
+        generator = one if split.one_order else self.shuffling
+        count = len(split)
+        shuffled = settings.shuffle
+        positions = torch.randperm(count, generator=generator) if shuffled else torch.arange(count)
+        return Order(positions, int(torch.randint(LARGEST_SEED, (), generator=generator)))
+
+    def set_rates(self, time: float) -> None:
+        """Set the learning rate for a step at this time, in epochs with fractions."""
+        if self._factor is None:
+            return
+        factor = self._factor(time)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+
+    @contextmanager
+    def own_noise(self) -> Iterator[None]:
+        """Let torch's default generator draw what this run's does, and put it back."""
+        general = _default_generator(self.noise.device)
+        before = general.get_state()
+        general.set_state(self.noise.get_state())
+        try:
+            yield
+        finally:
+            self.noise.set_state(general.get_state())
+            general.set_state(before)
+
+    def to_dict(self) -> dict[str, Any]:
+        self._put_rates_back()
+        return {
+            "model": _copied(self.model.state_dict()),
+            "optimizer": _copied(self.optimizer.state_dict()),
+            "shuffling": self.shuffling.get_state(),
+            "noise": self.noise.get_state(),
+            "next_epoch": self.next_epoch,
+        }
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint; raises ``CheckpointError`` if it is not one of this model."""
+        saved = checkpoint.load(path)
+        try:
+            self.model.load_state_dict(saved["model"])
+            # load_state_dict would take over another optimizer's settings without a word
+            if saved["optimizer"]["param_groups"] != self.optimizer.state_dict()["param_groups"]:
+                raise ValueError("the optimizer's settings differ")
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.shuffling.set_state(saved["shuffling"])
+            if "noise" in saved:  # not in those from before there was any
+                self.noise.set_state(saved["noise"])
+            self.next_epoch = int(saved["next_epoch"])
+        except Exception as error:  # the file may hold anything
+            raise checkpoint.CheckpointError(
+                f"{path} is not a checkpoint of this model and optimizer: {error}"
+            ) from error
+
+    def _put_rates_back(self) -> None:
+        """The rate of a step follows from its time; what is saved is what it is a factor of."""
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate
+
+
+def build_model(setup: "Setup") -> nn.Module:
+    """A freshly initialised network; the same seed gives the same weights.
+
+    The layers draw from torch's global generator, so it is seeded for the length of this call
+    and put back: nobody else's random numbers change.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(setup.settings.seed)  # not the GPUs' as well
+        model: nn.Module = setup.task.build(setup.config)
+        return model
+
+
+def _schedule(setup: "Setup") -> Any:
+    own = setup.task.schedule
+    if own is None:
+        return schedule_of(setup.settings)
+    return lambda time: float(own(time, setup.config))
+
+
+def _default_generator(device: torch.device) -> Generator:
+    if device.type != "cuda":
+        return torch.default_generator
+    return torch.cuda.default_generators[device.index or 0]
+
+
+def _noise_seed(seed: int) -> int:
+    """Another stream than those of the weights and the order, which have all other seeds."""
+    return int.from_bytes(hashlib.sha256(f"noise {seed}".encode()).digest()[:4], "big")
+
+
+def _copied(value: Any) -> Any:
+    """Tensors of their own: in an array they are views, and a view is saved with all of it."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    return {k: _copied(v) for k, v in value.items()} if isinstance(value, dict) else value
