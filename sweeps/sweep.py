@@ -32,6 +32,7 @@ class Outlook:
 
     Attributes:
         notes: what the user should know of the results that are kept.
+        why_apart: what keeps trials from being in one array, where they are in several.
     """
 
     plan: Plan
@@ -40,6 +41,7 @@ class Outlook:
     why_alone: str | None
     directory: str
     notes: Sequence[str] = ()
+    why_apart: str | None = None
 
 
 class Sweep:
@@ -211,8 +213,19 @@ class Sweep:
         arrays, why_alone = self._form(plan, share, ledger), self._why_alone
         if not why_alone and arrays and all(len(array) == 1 for array in arrays):
             why_alone = "no two of them have the same shapes and a place to share"
+        apart = None if self._why_alone else self._why_apart(arrays)
+        if apart and why_alone and len({self._fuse_keys[a[0].id] for a in arrays}) == len(arrays):
+            why_alone = f"no two of them are alike: {apart}"
         notes = stale(plan, ledger.records(plan.keep + plan.resume), self._versions())
-        return Outlook(plan, share, arrays, why_alone, ledger.where, notes)
+        return Outlook(plan, share, arrays, why_alone, ledger.where, notes, apart)
+
+    def _why_apart(self, arrays: Sequence[Array]) -> str | None:
+        """Why the trials of two arrays could not all be in one, if it is not for their number."""
+        first = {self._fuse_keys[array[0].id]: array[0] for array in reversed(arrays)}
+        if len(first) < 2:
+            return None
+        one, other, *_ = reversed(first.values())
+        return self._resolved.why_apart(one, other)
 
     def _form(self, plan: Plan, share: Share, ledger: Ledger) -> list[Array]:
         """Arrays as they were before, where they go on; new ones for the rest.

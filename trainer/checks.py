@@ -61,8 +61,7 @@ def check_size(setup: "Setup") -> None:
 
 def known(setup: "Setup") -> list[str]:
     """The parameters that a configuration may have."""
-    own = _read(setup) if setup.task.config is Settings else ()
-    return list(dict.fromkeys((*own, *setup.task.config.model_fields)))
+    return list(dict.fromkeys((*_read(setup), *Settings.model_fields)))
 
 
 def _read(setup: "Setup") -> list[str]:

@@ -227,7 +227,8 @@ class Task:
         """The parameters that a configuration may have."""
         from trainer.checks import known
 
-        return known(self.setup(config))
+        declared = list(self.config.model_fields)
+        return declared if self.config is not Settings else known(self.setup(config))
 
     def _names(self, *splits: str) -> tuple[str, ...]:
         names = ("loss", *self.metrics, *self.counts)

@@ -151,7 +151,7 @@ def _train(
             folder.mkdir()
         reports = [comparison if key == trial_id else _Companion(comparison) for key in configs]
         if len(configs) > 1:
-            errors = resolved.module.train_many(
+            errors = resolved.offers.train_many(
                 list(configs.values()),
                 reports=reports,
                 log_dirs=folders,

@@ -5,7 +5,8 @@ Sweepboard knows a trainable by its signature alone:
     def train(config, *, report, log_dir=None, resume_from=None)   # any of the three, by name
     def train(config)                                              # a plain Ray Tune function
 
-Its module may offer, by these names, what lets a bad sweep be refused before anything starts:
+Its module, or the trainable itself where it is an object such as a ``trainer.Task``, may offer by
+these names what lets a bad sweep be refused before anything starts:
 ``check(config)`` raises for an invalid configuration, ``prepare(configs)`` gets data ready and
 raises if it cannot, ``METRICS`` lists what will be reported. With ``fuse_key(config)`` and
 ``train_many(configs, *, reports, log_dirs, resume_from)`` it trains several configurations of one
@@ -13,6 +14,10 @@ key as an array, and returns for each the error that ended it, or ``None``. ``BU
 parameter that says how long a trial trains, if a finished one can go on where it is raised;
 ``NEUTRAL`` lists parameters that do not change a result, such as a path. ``data_version(config)``
 identifies the data, so that results of other data are noticed.
+
+Where these depend on the configuration: ``metrics_of(config)`` lists what it will report,
+``keys(config)`` the parameters that it may have, ``extends(config)`` says whether a finished trial
+of it goes on where ``BUDGET`` is raised, ``why_apart(one, other)`` why two cannot share an array.
 """
 
 import hashlib
@@ -68,11 +73,17 @@ class Trainable(Protocol):
 
 @dataclass(frozen=True)
 class Resolved:
-    """A trainable and its module."""
+    """A trainable, its module, and which of the two offers what stands beside it."""
 
     function: Callable[..., Any]
     module: ModuleType
     accepts: frozenset[str]
+
+    @property
+    def offers(self) -> Any:
+        """The trainable where it is an object of its own; its module where it is a function."""
+        plain = inspect.isroutine(self.function) or inspect.isclass(self.function)
+        return self.module if plain else self.function
 
     @property
     def reports(self) -> bool:
@@ -98,20 +109,29 @@ class Resolved:
     @property
     def fuse_key(self) -> Callable[[Trial], str] | None:
         """What trials must agree in to train as one array; ``None`` if there is no such form."""
-        key = getattr(self.module, "fuse_key", None)
-        fuses = key and hasattr(self.module, "train_many") and self.logs
+        key = getattr(self.offers, "fuse_key", None)
+        fuses = key and hasattr(self.offers, "train_many") and self.logs
         return (lambda trial: str(key(trial.config))) if key and fuses else None
 
     @property
     def budget(self) -> str | None:
         """The parameter that can be raised to train a finished trial further."""
-        return getattr(self.module, "BUDGET", None) if "resume_from" in self.accepts else None
+        return getattr(self.offers, "BUDGET", None) if "resume_from" in self.accepts else None
 
-    @property
-    def neutral(self) -> frozenset[str]:
-        """Parameters that do not make a trial another one."""
-        own = frozenset(getattr(self.module, "NEUTRAL", ()))
-        return own | ({self.budget} if self.budget else frozenset())
+    def neutral(self, config: Mapping[str, Any]) -> frozenset[str]:
+        """Parameters that do not make a trial of this configuration another one."""
+        own = frozenset(getattr(self.offers, "NEUTRAL", ()))
+        extends = getattr(self.offers, "extends", lambda config: True)
+        try:
+            goes_on = self.budget is not None and bool(extends(config))
+        except _FAILURES:  # what is wrong with it, check says
+            goes_on = False
+        return own | ({str(self.budget)} if goes_on else frozenset())
+
+    def why_apart(self, one: Trial, other: Trial) -> str | None:
+        """Why two trials cannot train as one array, if that is known."""
+        why = getattr(self.offers, "why_apart", None)
+        return why(one.config, other.config) if why else None
 
     def versions(self, trials: Iterable[Trial]) -> dict[str, Versions]:
         """What the results of these trials depend on beside their configurations, by id.
@@ -120,7 +140,7 @@ class Resolved:
             SweepsError: the module's ``data_version`` failed.
         """
         code = code_version(self.module)
-        of_data = getattr(self.module, "data_version", None)
+        of_data = getattr(self.offers, "data_version", None)
         try:
             data = {t.id: str(of_data(t.config)) if of_data else None for t in trials}
         except _FAILURES as error:
@@ -129,7 +149,7 @@ class Resolved:
 
     def prepare(self, configs: Iterable[Mapping[str, Any]]) -> None:
         """Get the data ready; raises :class:`SweepsError` with the reason if that fails."""
-        prepare = getattr(self.module, "prepare", None)
+        prepare = getattr(self.offers, "prepare", None)
         if prepare is None:
             return
         try:
@@ -144,7 +164,7 @@ def resolve(train: str) -> Resolved:
     module = _import(module_name, train)
     function = getattr(module, function_name, None)
     if function is None:
-        names = [n for n, v in inspect.getmembers(module, inspect.isfunction) if _own(v, module)]
+        names = [n for n, v in vars(module).items() if _own(n, v, module)]
         raise SweepsError(
             f"train: module {module_name!r} has no {function_name!r}"
             f"{did_you_mean(function_name, names)}"
@@ -164,10 +184,14 @@ def resolve(train: str) -> Resolved:
     return Resolved(function, module, accepts)
 
 
-def _own(function: Callable[..., Any], module: ModuleType) -> bool:
-    """Whether it may be meant: public, and from the module's package."""
+def _own(name: str, value: Any, module: ModuleType) -> bool:
+    """Whether it may be meant: public, to be called, and from the module's package."""
+    if name.startswith("_") or not callable(value) or inspect.isclass(value):
+        return False
     package = module.__name__.partition(".")[0]
-    return function.__module__.partition(".")[0] == package and function.__name__[0] != "_"
+    made = value if inspect.isroutine(value) else type(value)
+    own = str(getattr(made, "__module__", "")).partition(".")[0] == package
+    return own or hasattr(value, "train_many")
 
 
 def _accepted(signature: inspect.Signature) -> frozenset[str]:
@@ -194,29 +218,54 @@ def code_version(module: ModuleType) -> str:
 def find_problems(resolved: Resolved, trials: Sequence[Trial], file: SweepFile) -> list[str]:
     """What the trainable and its module say against these trials, each finding once."""
     problems: dict[str, None] = {}
-    known = getattr(resolved.module, "METRICS", None)
-    if known is not None and file.metric not in known:
-        near = did_you_mean(file.metric, known)
-        problems[f"metric: {file.metric!r} is never reported{near}"] = None
     if file.epoch_timeout and not resolved.reports:
         problem = (
             f"epoch_timeout: needs a function that takes report, and {file.train} does not;"
             " trial_timeout works for any"
         )
         problems[problem] = None
-    check = getattr(resolved.module, "check", None)
+    bad = _bad_parameters(resolved, trials)
+    known = _reported(resolved, trials, fine=not bad)
+    if known is not None and file.metric not in known:
+        near = did_you_mean(file.metric, known)
+        problems = {f"metric: {file.metric!r} is never reported{near}": None, **problems}
+    return list(problems | bad)
+
+
+def _bad_parameters(resolved: Resolved, trials: Iterable[Trial]) -> dict[str, None]:
+    """What the trainable's ``check`` says against these trials."""
+    problems: dict[str, None] = {}
+    check = getattr(resolved.offers, "check", lambda config: None)
     for trial in trials:
         try:
-            if check:
-                check(trial.config)
+            check(trial.config)
         except ValidationError as error:
-            fields = getattr(resolved.module, "TrainConfig", None)
-            keys = {"": list(getattr(fields, "model_fields", ()))}
+            keys = {"": _valid_keys(resolved, trial)}
             problems |= dict.fromkeys(describe(error, "parameters.", keys))
         except _FAILURES as error:
             what = f"{resolved.module.__name__}.check"
             problems[f"parameters: {_reason(error, what)}"] = None
-    return list(problems)
+    return problems
+
+
+def _valid_keys(resolved: Resolved, trial: Trial) -> list[str]:
+    """The parameters that a trainable may be given, as far as it says so."""
+    valid = getattr(resolved.offers, "keys", None)
+    if valid is None:
+        return list(getattr(getattr(resolved.offers, "TrainConfig", None), "model_fields", ()))
+    try:
+        return list(valid(trial.config))
+    except _FAILURES:  # a value of another parameter is bad as well
+        return []
+
+
+def _reported(resolved: Resolved, trials: Iterable[Trial], *, fine: bool) -> Sequence[str] | None:
+    """What trials report, if that is known; of all of them, where each can say it."""
+    own = getattr(resolved.offers, "metrics_of", None)
+    if own is None or not fine:
+        return getattr(resolved.offers, "METRICS", None)
+    names = [dict.fromkeys(own(trial.config)) for trial in trials]
+    return [name for name in names[0] if all(name in each for each in names)] if names else None
 
 
 def _import(name: str, train: str) -> ModuleType:

@@ -11,7 +11,7 @@ import json
 import math
 import random
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,20 +98,21 @@ def expand(
     train: str,
     samples: int,
     seeds: int,
-    neutral: Collection[str] = (),
+    neutral: Callable[[Mapping[str, Any]], Collection[str]] = lambda config: (),
 ) -> list[Trial]:
     """All trials of a search space: the product of the grid, times samples, times seeds.
 
     Args:
-        neutral: parameters that do not make a trial another one, unless they are swept.
+        neutral: of a configuration, the parameters that do not make a trial another one, unless
+            they are swept.
     """
     swept = [name for name, p in parameters.items() if not isinstance(p, Fixed)]
     swept += ["seed"] if seeds > 1 else []
-    ignored = set(neutral).difference(swept)
     trials: dict[str, Trial] = {}
     for config in _configs(parameters, samples):
         for seed in range(seeds):
             full = config if "seed" in config else {**config, "seed": seed}
+            ignored = set(neutral(full)).difference(swept)
             trial = _make_trial(train, full, swept, ignored)
             trials.setdefault(trial.id, trial)  # equal configurations run once
     return list(trials.values())

@@ -1,7 +1,7 @@
 """The sweep file: YAML and overrides in, a validated `SweepFile` out, every problem at once."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -143,7 +143,9 @@ class SweepFile(_Model):
             )
         return self
 
-    def trials(self, neutral: Collection[str] = ()) -> list[Trial]:
+    def trials(
+        self, neutral: Callable[[Mapping[str, Any]], Collection[str]] = lambda config: ()
+    ) -> list[Trial]:
         """Every trial that the file asks for, in its order."""
         return expand(
             self.parameters,

@@ -175,7 +175,7 @@ def _run(resolved: Resolved, members: Sequence[Member], deadline: Deadline) -> N
     if len(going) == 1:
         _run_one(resolved, going[0], arguments[0])
         return
-    errors = resolved.module.train_many(
+    errors = resolved.offers.train_many(
         [member.config for member in going],
         reports=[member.recorder for member in going],
         log_dirs=[one["log_dir"] for one in arguments],

@@ -13,7 +13,7 @@ CASES = [
     parameters(
         "an unknown parameter that is like no other lists them all",
         "{zzz: 1}",
-        "parameters.zzz: unknown key; valid are batch_size, data_dir, dataset, epochs, lr,",
+        "parameters.zzz: unknown key; valid are batch_size, beta1, beta2, clip, data_dir,",
     ),
     parameters(
         "each bad value of a grid is named",
