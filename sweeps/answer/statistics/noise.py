@@ -61,6 +61,15 @@ def estimate_noise(values: Array) -> Noise | None:
         pooled, fit = without, rest
 
 
+def pure_error(values: Array) -> tuple[float, int]:
+    """The standard deviation of a run over all configurations alike, and its degrees of freedom.
+
+    Without a second seed the degrees are 0.
+    """
+    fit = _fit(values, np.isfinite(values).sum(axis=1) > 0)
+    return (fit.sd, fit.degrees) if fit.degrees > 0 else (float("nan"), 0)
+
+
 @dataclass(frozen=True)
 class _Fit:
     """Least squares for some configurations.
