@@ -6,14 +6,18 @@ K models of one shape, side by side, do K times the work in each kernel. No memb
 each computes what it would alone, up to the order of floating-point sums.
 
     array.py                a list of equal modules -> ModuleArray
-    planes.py               its layers for GPUs, and for what lanes cannot do
-    lanes.py                its layers for CPUs
-    stacked.py              what the layers of both have in common
+    structure.py            who may share one, and the first difference of those who may not
+    recorded.py             any forward, by its notes;
+    recorder.py calls.py    how they are taken,
+    forms/                  and what stands in them: a file for each family of functions
+    laned.py lanes.py       small convolutional networks on CPUs, and their layers
+    stacked.py              what several of these have in common
     convolution.py          a convolution, its pooling and its ReLU, for the layers in lanes
     forward.py backward.py  its kernels,
     tiles.py                and what they work on
     gather.py               a batch of images, for those layers
     vectors.py              the language that kernels are written in, compiled by LLVM
+    streams.py              each member's random numbers
     optim.py blocks.py      an optimizer with settings and schedules for each member,
     adam.py sgd.py          and the arithmetic of each kind
 
@@ -23,5 +27,14 @@ What cannot be fused is refused by name, never approximated.
 from trainer.fused.array import ModuleArray
 from trainer.fused.common import CannotFuse
 from trainer.fused.optim import ArrayOptimizer
+from trainer.fused.streams import drawing
+from trainer.fused.structure import difference, structure
 
-__all__ = ["ArrayOptimizer", "CannotFuse", "ModuleArray"]
+__all__ = [
+    "ArrayOptimizer",
+    "CannotFuse",
+    "ModuleArray",
+    "difference",
+    "drawing",
+    "structure",
+]

@@ -1,78 +1,82 @@
-"""A list of equal modules as one module; how it computes is its layout's (planes or lanes).
+"""A list of equal modules as one module.
 
-One member's operations are traced; each of its layers becomes the layout's form of that layer, and
-what treats all numbers alike stays as it is. The members' own parameters become views of the
-array's, so a member can be read, saved and loaded as if it were alone.
+The members' own parameters and buffers become views of the array's, so a member can be read, saved
+and loaded as if it were alone. On a CPU small convolutional networks lie in lanes (`laned.py`);
+any other forward is recorded (`recorded.py`).
 """
 
 import copy
-import operator
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
-from torch import Tensor, fx, nn
-from torch.nn import functional as F
+from torch import Generator, Tensor, nn
 
 from trainer.fused.common import CannotFuse
-from trainer.fused.planes import Planes
+from trainer.fused.recorded import Recorded
+from trainer.fused.streams import Streams, drawing
+from trainer.fused.structure import difference, structure
 
 if TYPE_CHECKING:
-    from trainer.fused.lanes import Lanes
+    from trainer.fused.laned import Laned
 
-ACTIVATIONS = (
-    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid,
-    nn.Softplus, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Identity, nn.Dropout,
-)  # fmt: skip
-FUNCTIONS = {
-    F.relu, F.relu6, F.leaky_relu, F.elu, F.gelu, F.silu, F.mish, F.tanh, F.sigmoid, F.softplus,
-    F.hardtanh, F.hardswish, torch.relu, torch.tanh, torch.sigmoid, torch.add, torch.mul,
-    operator.add, operator.mul, operator.iadd,
-}  # fmt: skip
-METHODS = {"relu", "tanh", "sigmoid", "add", "mul", "contiguous"}
-SIZES = {"size", "shape", "dim"}
-
-Layout: TypeAlias = "Planes | Lanes"
+Inputs: TypeAlias = Tensor | tuple[Tensor, ...]
+Layout: TypeAlias = "Recorded | Laned"
 
 
-class ModuleArray(nn.Module):
+class ModuleArray:
     """K modules of one structure as one; their parameters become views of its own.
 
     Args:
-        members: modules that differ in their values only.
-        example: one member's input, (N, C, H, W) or (N, F), to check the array against the
-            members before it is trusted.
+        members: modules that differ in their values, and in rates of dropout, only.
+        example: one member's input, (N, ...), or several in a tuple, to check the array against
+            the members before it is trusted.
+        streams: for each member the generator that its dropout draws from, on its device; without
+            them, new ones.
 
     Attributes:
-        layout: ``lanes`` or ``planes``, see there.
+        training: as of a module; :meth:`train` and :meth:`eval` set it.
 
     Raises:
-        CannotFuse: naming the layer and the reason.
+        CannotFuse: naming the layer or operation, and the reason.
     """
 
-    def __init__(self, members: Sequence[nn.Module], example: Tensor) -> None:
-        super().__init__()
-        self.size = len(members)
+    def __init__(
+        self,
+        members: Sequence[nn.Module],
+        example: Inputs,
+        streams: Sequence[Generator] | None = None,
+    ) -> None:
+        self.training = True
+        self._members = list(members)
+        first = example if isinstance(example, Tensor) else example[0]
+        if streams is None:
+            seeds = range(torch.initial_seed(), torch.initial_seed() + len(members))
+            streams = [Generator(first.device).manual_seed(seed % 2**63) for seed in seeds]
+        self._streams = Streams(streams)
         _check_equal(members)
-        modes = [member.training for member in members]
+        modes = [[module.training for module in member.modules()] for member in members]
         try:
-            with torch.no_grad():
-                expected = [member.eval()(example) for member in members]
-            self._layout, self._body = self._build(members, expected, example)
-            self._stacked = _adopt(self._body, members)
+            self._layout, self._trained = self._build(example)
         finally:
-            for member, mode in zip(members, modes, strict=True):
-                member.train(mode)
-        self.train()
+            for member, own in zip(members, modes, strict=True):
+                for module, mode in zip(member.modules(), own, strict=True):
+                    module.training = mode
 
     @property
     def layout(self) -> str:
+        """``lanes`` or ``recorded``."""
         return self._layout.name
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Map the members' inputs, (K, N, C, H, W) or (K, N, F), to their outputs (K, N, out)."""
-        return self.outputs(self.arrange(inputs), inputs.shape[1])
+    @property
+    def size(self) -> int:
+        return len(self._members)
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        """Map the members' inputs, (K, N, ...) each, to their outputs, (K, N, ...)."""
+        arranged = self.arrange(inputs[0]) if len(inputs) == 1 else inputs
+        return self.outputs(arranged, inputs[0].shape[1])
 
     def arrange(self, inputs: Tensor) -> Tensor:
         """The members' inputs, of any type of number, as :meth:`outputs` takes them."""
@@ -82,183 +86,152 @@ class ModuleArray(nn.Module):
         """Images for :meth:`outputs`: bytes (M, C, H, W) at an index (K, N), as [0, 1]."""
         return self._layout.gather(images, index)
 
-    def outputs(self, arranged: Tensor, count: int) -> Tensor:
-        """The outputs, (K, N, out), for arranged inputs; ``count``: their N."""
-        return self._layout.run(self._body, arranged, count)
+    def outputs(self, arranged: Inputs, count: int) -> Any:
+        """The outputs for arranged inputs, the members in front; ``count``: their N."""
+        return self._layout.run(arranged, count, training=self.training)
 
     def stacked(self) -> list[nn.Parameter]:
-        """The parameters, (K, *shape) each, in the order of a member's ``parameters()``."""
-        return self._stacked
+        """The parameters that are trained, (K, *shape) each, in the order of ``parameters()``.
 
-    def _build(
-        self, members: Sequence[nn.Module], expected: Sequence[Tensor], example: Tensor
-    ) -> tuple[Layout, fx.GraphModule]:
-        """In lanes on a CPU, if the layers have such a form, and in planes otherwise."""
-        graph = _trace(members[0])
-        inputs = example.expand(self.size, *example.shape)
-        if example.device.type == "cpu" and example.dtype in (torch.float32, torch.float64):
-            from trainer.fused.lanes import Lanes  # LLVM, which GPUs do not need
+        Not those without ``requires_grad``, nor those that no output depends on.
+        """
+        return self._trained
 
-            with suppress(CannotFuse):  # planes can do more, and say what they cannot
-                lanes = Lanes(self.size)
-                body = _fuse(graph, members, lanes)
-                _compare(lanes, body, inputs, expected)
-                return lanes, body
-        planes = Planes(self.size)
-        body = _fuse(graph, members, planes)
-        _compare(planes, body, inputs, expected)
-        return planes, body
+    def train(self, mode: bool = True) -> "ModuleArray":
+        self.training = mode
+        return self
+
+    def eval(self) -> "ModuleArray":
+        return self.train(False)
+
+    def drop(self, indices: Sequence[int]) -> None:
+        """Let members go, whose tensors become their own; the others stay as they are, to the bit.
+
+        An optimizer follows with :meth:`ArrayOptimizer.drop`.
+        """
+        gone = set(indices)
+        for index in gone:
+            for tensor in (*self._members[index].parameters(), *self._members[index].buffers()):
+                tensor.data = tensor.data.clone()
+        kept = [index for index in range(self.size) if index not in gone]
+        trained = {name for name, p in self._layout.parameters.items() if self._is_trained(p)}
+        self._members = [self._members[index] for index in kept]
+        self._streams = Streams([self._streams.generators[index] for index in kept])
+        self._layout = type(self._layout)(self._members, self._streams)
+        self._layout.tie(self._members)
+        self._trained = [p for name, p in self._layout.parameters.items() if name in trained]
+
+    def _is_trained(self, parameter: nn.Parameter) -> bool:
+        return any(parameter is one for one in self._trained)
+
+    def _build(self, example: Inputs) -> tuple[Layout, list[nn.Parameter]]:
+        """In lanes on a CPU, if the layers have such a form, and recorded otherwise."""
+        if _may_be_laned(example):
+            from trainer.fused.laned import Laned  # LLVM, which GPUs do not need
+
+            with suppress(CannotFuse):  # what is recorded can be more, and says what it cannot
+                laned = Laned(self._members, self._streams)
+                laned.tie(self._members)
+                return laned, self._compare(laned, example)
+        recorded = Recorded(self._members, self._streams)
+        recorded.tie(self._members)
+        return recorded, self._compare(recorded, example)
+
+    def _compare(self, layout: Layout, example: Inputs) -> list[nn.Parameter]:
+        """Refuse an array whose outputs are not its members'; the parameters that are trained."""
+        reached: list[nn.Parameter] = []
+        for training, tolerance in ((False, 1e-3), (True, 1e-2)):
+            with _unchanged(self._members, self._streams):
+                expected = [
+                    _alone(member, example, stream, training=training)
+                    for member, stream in zip(self._members, self._streams.generators, strict=True)
+                ]
+            with _unchanged(self._members, self._streams):
+                outputs = _together(layout, example, self.size, training=training)
+                reached = _reached(layout, outputs) if training else []
+            for index, own in enumerate(expected):
+                got = [tensor[index] for tensor in _tensors(outputs)]
+                _check_same(got, list(_tensors(own)), tolerance, training=training)
+        return reached
 
 
-def _compare(
-    layout: Layout, body: fx.GraphModule, inputs: Tensor, expected: Sequence[Tensor]
+def _may_be_laned(example: Inputs) -> bool:
+    if not isinstance(example, Tensor) or example.device.type != "cpu" or example.dim() != 4:
+        return False
+    return example.dtype in (torch.float32, torch.float64)
+
+
+def _alone(member: nn.Module, example: Inputs, stream: Generator, *, training: bool) -> Any:
+    inputs = (example,) if isinstance(example, Tensor) else example
+    with torch.no_grad(), drawing(stream):
+        return copy.deepcopy(member).train(training)(*(one.clone() for one in inputs))
+
+
+def _together(layout: Layout, example: Inputs, size: int, *, training: bool) -> Any:
+    inputs = (example,) if isinstance(example, Tensor) else example
+    wide = tuple(one.expand(size, *one.shape) for one in inputs)
+    arranged = layout.arrange(wide[0]) if len(wide) == 1 else wide
+    try:
+        return layout.run(arranged, len(inputs[0]), training=training)
+    except CannotFuse:
+        raise
+    except Exception as error:  # a user's forward may raise anything
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise CannotFuse(f"its forward fails in an array: {reason[0]}") from error
+
+
+def _reached(layout: Layout, outputs: Any) -> list[nn.Parameter]:
+    """The parameters that outputs depend on."""
+    loss = sum(t.double().sum() for t in _tensors(outputs) if t.requires_grad)
+    if not isinstance(loss, Tensor):
+        raise CannotFuse("its outputs depend on no parameter that is trained")
+    parameters = [p for p in layout.parameters.values() if p.requires_grad]
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return [p for p, g in zip(parameters, gradients, strict=True) if g is not None]
+
+
+def _check_same(
+    got: Sequence[Tensor], own: Sequence[Tensor], tolerance: float, *, training: bool
 ) -> None:
-    """Refuse an array whose outputs are not its members'; one that diverged may be NaN."""
-    body.eval()
+    """One that diverged may be NaN; in training a norm over few examples widens rounding."""
+    for one, other in zip(got, own, strict=True):
+        least = 0.1 * tolerance * max(1.0, float(other.double().nan_to_num().abs().max()))
+        if one.shape != other.shape or not torch.allclose(
+            one.double(), other.double(), rtol=tolerance, atol=least, equal_nan=True
+        ):
+            mode = "training" if training else "evaluation"
+            raise CannotFuse(f"the array does not compute what its members do in {mode}")
+
+
+@contextmanager
+def _unchanged(members: Sequence[nn.Module], streams: Streams) -> Iterator[None]:
+    """Buffers and random numbers are afterwards as they were."""
+    saved = [[buffer.clone() for buffer in member.buffers()] for member in members]
+    states = [generator.get_state() for generator in streams.generators]
     try:
-        with torch.no_grad():
-            got = layout.run(body, layout.arrange(inputs), inputs.shape[1])
-    except (RuntimeError, IndexError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise CannotFuse(f"a layer gets another shape than alone: {reason}") from None
-    for one, own in zip(got, expected, strict=True):
-        same = one.shape == own.shape
-        if not same or not torch.allclose(one, own, rtol=1e-3, atol=1e-4, equal_nan=True):
-            raise CannotFuse("the array does not compute what its members do")
+        yield
+    finally:
+        for generator, state in zip(streams.generators, states, strict=True):
+            generator.set_state(state)
+        for member, own in zip(members, saved, strict=True):
+            for buffer, before in zip(member.buffers(), own, strict=True):
+                with torch.no_grad():
+                    buffer.copy_(before)
 
 
-def _fuse(traced: fx.Graph, members: Sequence[nn.Module], layout: Layout) -> fx.GraphModule:
-    """Put the array's layer in the place of each of a member's layers."""
-    graph = fx.Graph()
-    graph.output(graph.graph_copy(traced, {}))
-    layout.absorb(graph, members[0])
-    root = nn.Module()
-    for node in list(graph.nodes):
-        match node.op:
-            case "call_module":
-                layers = [member.get_submodule(str(node.target)) for member in members]
-                name = _flat_name(str(node.target))
-                root.add_module(name, _fuse_layer(str(node.target), layers, layout))
-                node.target = name
-            case "call_function" | "call_method":
-                _rewrite_call(graph, node, layout)
-            case "get_attr":
-                raise CannotFuse(f"{node.target}: a tensor used outside a layer")
-    body = fx.GraphModule(root, graph)
-    body.graph.eliminate_dead_code()
-    for node in body.graph.nodes:
-        if _reads_sizes(node):
-            raise CannotFuse(f"{node.name}: computes with sizes, or takes a part of a tensor")
-    body.recompile()
-    return body
-
-
-def _flat_name(name: str) -> str:
-    """A layer's name without dots, and no other layer's."""
-    return name.replace("_", "_u").replace(".", "_d")
-
-
-def _reads_sizes(node: fx.Node) -> bool:
-    return node.target in SIZES or node.target in (getattr, operator.getitem)
-
-
-def _trace(member: nn.Module) -> fx.Graph:
-    """A module's operations; they must be the same in training and evaluation."""
-    try:
-        evaluated = fx.Tracer().trace(member.eval())
-        trained = fx.Tracer().trace(member.train())
-    except Exception as error:  # tracing runs the user's forward, which may raise anything
-        raise CannotFuse(f"its forward cannot be traced: {error}") from None
-    if str(evaluated) != str(trained):
-        raise CannotFuse("its forward does something else in training than in evaluation")
-    return trained
-
-
-class Flatten(nn.Module):
-    """A Flatten layer, in a layout."""
-
-    def __init__(self, layout: Layout) -> None:
-        super().__init__()
-        self._layout = layout
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self._layout.flatten(features)
-
-
-def _fuse_layer(name: str, layers: Sequence[Any], layout: Layout) -> nn.Module:
-    """The array's form of one layer; raises :class:`CannotFuse` with the layer's name."""
-    first = layers[0]
-    match first:
-        case nn.Conv2d():
-            if first.padding_mode != "zeros":
-                raise CannotFuse(f"{name}: {type(first).__name__} pads with {first.padding_mode}")
-            return layout.convolution(name, layers)
-        case nn.Linear():
-            return layout.linear(layers)
-        case nn.BatchNorm2d():
-            if first.running_mean is None or first.momentum is None:
-                raise CannotFuse(f"{name}: BatchNorm2d without running statistics or momentum")
-            return layout.batch_norm(layers)
-        case nn.LayerNorm():
-            if len(first.normalized_shape) != 1:
-                raise CannotFuse(f"{name}: LayerNorm over more than the last dimension")
-            return layout.layer_norm(layers)
-        case nn.Flatten():
-            if (first.start_dim, first.end_dim) != (1, -1):
-                raise CannotFuse(f"{name}: Flatten other than from dimension 1 to the last")
-            return Flatten(layout)
-    if type(first) in ACTIVATIONS or type(first) in layout.kept:
-        kept: nn.Module = copy.deepcopy(first)  # its member may be put into another mode
-        return kept
-    raise CannotFuse(f"{name}: {type(first).__name__} has no array form")
-
-
-def _rewrite_call(graph: fx.Graph, node: fx.Node, layout: Layout) -> None:
-    """Keep calls that treat every channel or element alike; turn flattening into rows."""
-    flattens = node.target in (torch.flatten, "flatten") and _arguments(node) in ([1], [1, -1])
-    reshapes = node.target in ("view", "reshape", torch.reshape) and len(_arguments(node)) == 2
-    if flattens or reshapes:
-        with graph.inserting_before(node):
-            flat = graph.call_function(layout.flatten, (node.args[0],))
-        node.replace_all_uses_with(flat)
-        graph.erase_node(node)
-    elif _reads_sizes(node):
-        return  # may be used only to flatten; then it is dead once that is replaced
-    elif node.target not in FUNCTIONS | METHODS | layout.kept:
-        shown = getattr(node.target, "__name__", str(node.target))
-        raise CannotFuse(f"{node.name}: {shown}() has no array form")
-
-
-def _arguments(node: fx.Node) -> list[Any]:
-    """The arguments after the tensor, however they were given."""
-    rest = [*node.args[1:], *node.kwargs.values()]
-    return list(rest[0]) if len(rest) == 1 and isinstance(rest[0], tuple | list) else rest
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in what a forward gives."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, tuple | list):
+        for one in value:
+            yield from _tensors(one)
 
 
 def _check_equal(members: Sequence[nn.Module]) -> None:
-    for member in members:
-        for name, parameter in member.named_parameters(remove_duplicate=False):
-            if not parameter.requires_grad:
-                raise CannotFuse(f"{name}: a parameter that is not trained")
-            if name not in dict(member.named_parameters()):
-                raise CannotFuse(f"{name}: a parameter that is shared between layers")
-    described = [(repr(m), {n: p.shape for n, p in m.state_dict().items()}) for m in members]
-    if any(type(m) is not type(members[0]) for m in members) or any(
-        one != described[0] for one in described
-    ):
-        raise CannotFuse("the models differ in their layers or shapes")
-
-
-def _adopt(root: nn.Module, members: Sequence[nn.Module]) -> list[nn.Parameter]:
-    """Tie each member's parameters to their slices of the array's; the array's, in order."""
-    stacked = []
-    for name, parameter in members[0].named_parameters():
-        layer, _, kind = name.rpartition(".")
-        fused = dict(root.named_children()).get(_flat_name(layer))
-        whole = getattr(fused, kind, None)
-        if whole is None or whole.shape[1:] != parameter.shape:
-            raise CannotFuse(f"{name}: a parameter that no fused layer holds")
-        for index, member in enumerate(members):
-            member.get_parameter(name).data = whole.data[index]
-        stacked.append(whole)
-    return stacked
+    first = structure(members[0])
+    for member in members[1:]:
+        if reason := difference(first, structure(member)):
+            raise CannotFuse(f"the models differ: {reason}")

@@ -8,7 +8,6 @@ kernel.
 
 import inspect
 from collections.abc import Callable, Sequence, Set
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -18,6 +17,7 @@ from trainer.fused.common import MULTIPLE, CannotFuse
 from trainer.fused.convolution import Convolve
 from trainer.fused.gather import gather
 from trainer.fused.stacked import Stacked, StackedBatchNorm2d
+from trainer.fused.streams import Rates, Streams
 
 MOST_CHANNELS = 64
 """Into a convolution; from there on a library's convolutions are as fast, or faster."""
@@ -28,11 +28,8 @@ POOL = inspect.signature(nn.MaxPool2d)
 class Lanes:
     """The layout of tensors in an array of this many models, and the layers for it."""
 
-    name = "lanes"
-    kept: frozenset[Any] = frozenset()
-
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, size: int, streams: Streams) -> None:
+        self._size, self._streams = size, streams
         self._followed: dict[str, set[str]] = {}
         self._images = 0
 
@@ -91,6 +88,11 @@ class Lanes:
 
     def batch_norm(self, layers: Sequence[nn.BatchNorm2d]) -> nn.Module:
         return LanesBatchNorm2d(layers, lambda: self._images)
+
+    def dropout(self, layers: Sequence[nn.Dropout]) -> nn.Module:
+        rates = [layer.p for layer in layers]
+        rate = rates[0] if len(set(rates)) == 1 else Rates(rates)
+        return LanesDropout(self._streams, rate, lambda: self._images)
 
     def layer_norm(self, layers: Sequence[nn.LayerNorm]) -> nn.Module:
         return LanesLayerNorm(layers)
@@ -189,3 +191,18 @@ class LanesLayerNorm(Stacked):
         if self.weight is not None:
             normal = normal * self.weight.unsqueeze(2)
         return normal if self.bias is None else normal + self.bias.unsqueeze(2)
+
+
+class LanesDropout(nn.Module):
+    """K dropouts: what each member would draw alone, turned so that images lie beside images."""
+
+    def __init__(self, streams: Streams, rate: float, images: Callable[[], int]) -> None:
+        super().__init__()
+        self._streams, self._rate, self._images = streams, rate, images
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.training or self._rate == 0:
+            return images
+        count = self._images()
+        kept = self._streams.kept((count, *images.shape[1:-1]), self._rate, images)
+        return images * F.pad(kept.movedim(1, -1), (0, images.shape[-1] - count))

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 
 from trainer.fused import ArrayOptimizer, ModuleArray
+from trainer.fused.streams import drawing
 
 SIZE = 3
 SHARED = 8
@@ -30,7 +31,8 @@ def build(make: Make, size: int = SIZE) -> list[nn.Module]:
 
 
 def loss_of(outputs: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(outputs, labels)
+    classes = outputs.flatten(1)
+    return F.cross_entropy(classes, labels % classes.shape[1])
 
 
 class Both:
@@ -47,13 +49,15 @@ class Both:
         self.alone = [model for model, _ in pairs]
         self._own = [optimizer for _, optimizer in pairs]
         self.models, self.optimizers = list(models), list(optimizers)
-        self._schedules = [
+        self._schedules: list[Any] = [
             schedule(optimizer, index % len(self._own))
             for index, optimizer in enumerate([*self._own, *optimizers])
             if schedule
         ]
         self._example = example
-        self.array = ModuleArray(models, example)
+        self._streams = [torch.Generator().manual_seed(100 + n) for n in range(len(models))]
+        streams = [torch.Generator().manual_seed(100 + n) for n in range(len(models))]
+        self.array = ModuleArray(models, example, streams)
         self.optimizer = ArrayOptimizer(self.array.stacked(), optimizers)
 
     def train(self, steps: int, clip: Sequence[float] | None = None) -> None:
@@ -67,7 +71,9 @@ class Both:
             self.optimizer.step(gradients, torch.tensor(clip) if clip else None)
             for index, (model, own) in enumerate(zip(self.alone, self._own, strict=True)):
                 own.zero_grad()
-                loss_of(model(inputs[index]), labels[index]).backward()
+                with drawing(self._streams[index]):
+                    outputs = model(inputs[index])
+                loss_of(outputs, labels[index]).backward()
                 if clip:
                     nn.utils.clip_grad_norm_(model.parameters(), clip[index])
                 own.step()
@@ -87,7 +93,7 @@ class Both:
     def drop(self, indices: Sequence[int]) -> None:
         self.array.drop(indices)
         self.optimizer.drop(self.array.stacked(), indices)
-        for held in (self.models, self.optimizers, self.alone, self._own):
+        for held in (self.models, self.optimizers, self.alone, self._own, self._streams):
             held[:] = [one for index, one in enumerate(held) if index not in indices]
 
     def assert_same(self) -> None:
@@ -96,3 +102,20 @@ class Both:
             own = other.state_dict()
             for name, value in model.state_dict().items():
                 torch.testing.assert_close(value, own[name], rtol=1e-9, atol=1e-10, msg=name)
+
+
+def learns_the_same(make: Make, example: Tensor, steps: int = 6) -> Both:
+    """Train both ways and compare, after training and in evaluation."""
+    models = build(make)
+    optimizers = [
+        SGD(m.parameters(), lr=0.05 * (i + 1), momentum=0.9) for i, m in enumerate(models)
+    ]
+    both = Both(models, optimizers, example)
+    both.train(steps)
+    both.assert_same()
+    inputs, _ = both.batch(torch.Generator().manual_seed(99))
+    with torch.no_grad():
+        outputs = both.array.eval()(inputs)
+        for model, own, got in zip(both.alone, inputs, outputs, strict=True):
+            torch.testing.assert_close(got, model.eval()(own), rtol=1e-9, atol=1e-10)
+    return both
