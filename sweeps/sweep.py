@@ -20,6 +20,7 @@ from sweeps.errors import InvalidSweep, SweepsError
 from sweeps.planning.arrays import Array, form_again, form_arrays
 from sweeps.planning.plan import Plan, decide, stale
 from sweeps.planning.shares import Node, Share, decide_share
+from sweeps.planning.size import size_line
 from sweeps.records import manifest
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview
@@ -31,6 +32,7 @@ class Outlook:
     """What a run would do, and what each trial would get.
 
     Attributes:
+        size: of the search space, in a line.
         notes: what the user should know of the results that are kept.
         why_apart: what keeps trials from being in one array, where they are in several.
     """
@@ -40,6 +42,7 @@ class Outlook:
     arrays: Sequence[Array]
     why_alone: str | None
     directory: str
+    size: str = ""
     notes: Sequence[str] = ()
     why_apart: str | None = None
 
@@ -217,7 +220,9 @@ class Sweep:
         if apart and why_alone and len({self._fuse_keys[a[0].id] for a in arrays}) == len(arrays):
             why_alone = f"no two of them are alike: {apart}"
         notes = stale(plan, ledger.records(plan.keep + plan.resume), self._versions())
-        return Outlook(plan, share, arrays, why_alone, ledger.where, notes, apart)
+        configurations = len(self.trials) // self.file.seeds
+        size = size_line(self.file.space, configurations, self.file.search)
+        return Outlook(plan, share, arrays, why_alone, ledger.where, size, notes, apart)
 
     def _why_apart(self, arrays: Sequence[Array]) -> str | None:
         """Why the trials of two arrays could not all be in one, if it is not for their number."""

@@ -11,7 +11,7 @@ from sweeps.answer.summary import (
     summary,
     swept_names,
 )
-from sweeps.definition.space import format_value
+from sweeps.definition.space import cell
 
 if TYPE_CHECKING:
     from sweeps.answer.results import Results
@@ -26,7 +26,7 @@ def as_html(results: "Results") -> str:
     heads = [*names, "seeds", results.metric, behind, "told apart"]
     rows = [
         [
-            *(format_value(each.config.get(name)) for name in names),
+            *(cell(each.config, name) for name in names),
             runs_text(each),
             mean_text(each),
             *standing_text(results, each),

@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 
 from sweeps.answer.results import Results, Row, results_of, swept, with_loss
 from sweeps.answer.summary import best_line, number, summary
-from sweeps.definition.space import format_value
+from sweeps.definition.space import cell
 from sweeps.records.history import read_history
 from sweeps.records.ledger import Ledger
 from sweeps.storage.remote_ledger import open_ledger
@@ -127,7 +127,7 @@ def _line(placed: Sequence[tuple[int, tuple[float, float]]]) -> str:
 
 
 def _called(row: Row, names: Iterable[str]) -> str:
-    values = " ".join(f"{name}={format_value(row.config.get(name))}" for name in names)
+    values = " ".join(f"{name}={shown}" for name in names if (shown := cell(row.config, name)))
     best = f": {number(row.best['value'])} at epoch {row.best['epoch']}" if row.best else ""
     return f"{row.id} {values}{best}"
 
@@ -139,7 +139,7 @@ def _by_value(results: Results) -> list[str]:
         found: dict[str, list[float]] = {}
         for row in results:
             if row.best:
-                found.setdefault(format_value(row.config.get(name)), []).append(row.best["value"])
+                found.setdefault(cell(row.config, name), []).append(row.best["value"])
         if 1 < len(found) <= MOST_VALUES:
             for value, bests in found.items():
                 spread = number(stdev(bests)) if len(bests) > 1 else ""
@@ -162,7 +162,7 @@ def _trials(results: Results, rows: Sequence[Row]) -> str:
     heads = [*metrics, f"best {results.metric}", "at epoch", "epochs", "seconds"]
     lines = []
     for row in rows:
-        texts = [row.id, *(format_value(row.config.get(name)) for name in names), row.status]
+        texts = [row.id, *(cell(row.config, name) for name in names), row.status]
         last = [number(row.metrics[name]) if name in row.metrics else "" for name in metrics]
         best = [number(row.best["value"]), str(row.best["epoch"])] if row.best else ["", ""]
         lines.append(_cells(texts, [*last, *best, str(row.epochs), f"{row.seconds:.1f}"]))

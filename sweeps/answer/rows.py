@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.definition.selection import Selection
+from sweeps.definition.space import flat
 from sweeps.records.best import best_of, selected
 from sweeps.records.checkpoints import best_checkpoint
 from sweeps.records.history import Report
@@ -87,7 +88,7 @@ def with_loss(metric: str, names: Iterable[str]) -> list[str]:
 
 
 def swept(configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The parameters in which configurations differ, in their order."""
-    configs = list(configs)
+    """The parameters in which configurations differ, by dotted names, in their order."""
+    configs = [flat(config) for config in configs]
     names = dict.fromkeys(name for config in configs for name in config)
-    return [name for name in names if len({repr(c.get(name)) for c in configs}) > 1]
+    return [name for name in names if len({(name in c, repr(c.get(name))) for c in configs}) > 1]

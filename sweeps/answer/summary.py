@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sweeps.answer.results import Results, swept
-from sweeps.definition.space import format_value
+from sweeps.definition.space import cell
 from sweeps.records.record import Status
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def best_line(results: Results) -> str | None:
 def label(results: Results, configuration: "Configuration") -> str:
     """``lr=0.001 batch_size=64``: the swept values; with single trials, after the trial's id."""
     names = swept_names(results)
-    values = [f"{name}={format_value(configuration.config.get(name))}" for name in names]
+    values = [f"{name}={text}" for name in names if (text := cell(configuration.config, name))]
     if not results.standings.has_seeds:
         values.insert(0, configuration.trials[0].id)
     return " ".join(values)

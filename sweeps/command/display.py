@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sweeps.answer.results import swept, with_loss
 from sweeps.answer.summary import number
-from sweeps.definition.space import format_value
+from sweeps.definition.space import cell
 from sweeps.driver.progress import Progress
 from sweeps.records.record import Record, Status
 
@@ -92,7 +92,7 @@ class Lines(Shown):
         super().started(record)
         again = f" (attempt {record.attempts})" if record.attempts > 1 else ""
         epoch = f" after epoch {len(record.history)}" if record.history else ""
-        values = "  ".join(f"{n}={format_value(record.config.get(n))}" for n in self._swept)
+        values = "  ".join(f"{n}={v}" for n in self._swept if (v := cell(record.config, n)))
         self._say(record, "started", f"{values}{epoch}{again}")
 
     def reported(self, record: Record) -> None:
@@ -161,7 +161,7 @@ class LiveTable(Shown):
             shown = dict(columns(record, self._metric))
             table.add_row(
                 record.id,
-                *(format_value(record.config.get(name)) for name in self._swept),
+                *(cell(record.config, name) for name in self._swept),
                 Text(record.status, style=_STYLES[record.status]),
                 epochs(record),
                 *(shown.get(name, "") for name in names),

@@ -99,7 +99,12 @@ def plan(
     tables.print_table(out, tables.plan_table(outlook.plan, outlook.arrays))
     out.print(f"\n{outlook.plan}, in {outlook.directory}", soft_wrap=True)
     apart = [f"not all in one, as {outlook.why_apart}"] if outlook.why_apart else []
-    for line in (*outlook.notes, f"{outlook.share}; {tables.arrays_line(outlook)}", *apart):
+    for line in (
+        outlook.size,
+        *outlook.notes,
+        f"{outlook.share}; {tables.arrays_line(outlook)}",
+        *apart,
+    ):
         out.print(line, soft_wrap=True)
     return 0
 

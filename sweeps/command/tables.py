@@ -16,7 +16,7 @@ from sweeps.answer.summary import (
     swept_names,
 )
 from sweeps.answer.summary import number as shown
-from sweeps.definition.space import Trial, format_value
+from sweeps.definition.space import Trial, cell
 from sweeps.planning.arrays import Array
 from sweeps.planning.plan import Plan
 from sweeps.sweep import Outlook
@@ -39,7 +39,7 @@ def configurations_table(
     for name in ("seeds", results.metric, *metrics, "best epoch", behind, "told apart"):
         table.add_column(name, justify="right", no_wrap=True)
     for each in configurations:
-        values = [format_value(each.config.get(name)) for name in names]
+        values = [cell(each.config, name) for name in names]
         means = [each.metric(name) for name in metrics]
         last = ["" if mean is None else shown(mean) for mean in means]
         table.add_row(
@@ -67,7 +67,7 @@ def results_table(results: Results, rows: Sequence[Row]) -> Table:
     for row in rows:
         best = [shown(row.best["value"]), f"{row.best['epoch']}"] if row.best else ["", ""]
         last = [shown(row.metrics[name]) if name in row.metrics else "" for name in metrics]
-        values = [format_value(row.config.get(name)) for name in names]
+        values = [cell(row.config, name) for name in names]
         cells = [row.id, *values, row.status, str(row.epochs), *last, *best, f"{row.seconds:.1f}"]
         table.add_row(*cells, *([row.error or ""] if failures else []))
     return table
@@ -83,7 +83,7 @@ def history_table(results: Results) -> Table:
     for name in ("epoch", *reported, "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in results:
-        values = [format_value(row.config.get(name)) for name in names]
+        values = [cell(row.config, name) for name in names]
         for epoch, report in enumerate(results.reports(row), start=1):
             told = [shown(report.metrics[n]) if n in report.metrics else "" for n in reported]
             table.add_row(row.id, *values, str(epoch), *told, f"{report.seconds:.1f}")
@@ -95,7 +95,7 @@ def status_table(results: Results) -> Table:
     names = swept(row.config for row in results)
     table = _table("trial", *names, "status", "epochs", "attempts", "where", "error")
     for row in results:
-        values = [format_value(row.config.get(name)) for name in names]
+        values = [cell(row.config, name) for name in names]
         counts = [str(row.epochs), str(row.attempts)]
         table.add_row(row.id, *values, row.status, *counts, row.where or "", row.error or "")
     return table
@@ -158,7 +158,7 @@ def replay_lines(done: Replay) -> list[str]:
 
 
 def _values(trial: Trial, names: Sequence[str]) -> list[str]:
-    return [format_value(trial.config.get(name)) for name in names]
+    return [cell(trial.config, name) for name in names]
 
 
 def _table(*names: str) -> Table:

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from sweeps.definition.parameters import BadMembers
 from sweeps.errors import did_you_mean, nearest, shown
 
 _WANTED = {
@@ -32,17 +33,30 @@ def describe(
         prefix: put before each path, such as ``parameters.``.
         keys: the valid keys at a path (``""`` for the top), for suggestions.
     """
-    return [_line(dict(finding), prefix, keys or {}) for finding in error.errors()]
+    return [
+        line
+        for finding in error.errors()
+        for line in _members(dict(finding), prefix) or [_line(dict(finding), prefix, keys or {})]
+    ]
 
 
 def model_keys(model: type[BaseModel], path: str = "") -> dict[str, list[str]]:
     """The valid keys of a model and of the models inside it, by dotted path."""
     keys = {path: list(model.model_fields)}
     for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys |= model_keys(kind, f"{path}.{name}".lstrip("."))
+        for kind in get_args(field.annotation) or (field.annotation,):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                keys |= model_keys(kind, f"{path}.{name}".lstrip("."))
     return keys
+
+
+def _members(finding: dict[str, Any], prefix: str) -> list[str]:
+    """The lines of a finding on several entries of one group of parameters."""
+    error = finding.get("ctx", {}).get("error")
+    if not isinstance(error, BadMembers):
+        return []
+    path = prefix + ".".join(str(part) for part in finding["loc"])
+    return [f"{path}.{name}: {problem}" for name, problem in error.problems]
 
 
 def _line(finding: dict[str, Any], prefix: str, keys: Mapping[str, Iterable[str]]) -> str:

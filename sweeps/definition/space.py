@@ -9,56 +9,28 @@ import hashlib
 import itertools
 import json
 import math
-import random
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from sweeps.errors import nearest, shown
+from sweeps.definition.conditions import Condition
+from sweeps.definition.draws import Draws, Flat, draw_distinct, source_of
+from sweeps.definition.parameters import (
+    Distribution,
+    Fixed,
+    Grid,
+    Parameter,
+    canonical,
+    leaves,
+    paths,
+)
 
 MAX_TRIALS = 100_000
+Neutral = Callable[[Mapping[str, Any]], Collection[str]]
+"""Of a configuration, the parameters that do not make a trial another one, unless swept."""
 _LABEL_LENGTH = 150  # bytes; a file system allows 255 in a name
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """A parameter with one value."""
-
-    value: Any
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A parameter of which every value is tried."""
-
-    values: tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """A parameter that is drawn anew for every sample.
-
-    ``kind`` is ``uniform``, ``log_uniform``, ``int_uniform`` (both ends included) or ``choice``;
-    ``arguments`` are low and high, or the values to choose from.
-    """
-
-    kind: str
-    arguments: tuple[Any, ...]
-
-    def draw(self, generator: random.Random) -> Any:
-        if self.kind == "choice":
-            return generator.choice(self.arguments)
-        low, high = self.arguments
-        if self.kind == "int_uniform":
-            return generator.randint(low, high)
-        if self.kind == "log_uniform":
-            return math.exp(generator.uniform(math.log(low), math.log(high)))
-        return generator.uniform(low, high)
-
-
-Parameter = Fixed | Grid | Distribution
-KINDS = ("uniform", "log_uniform", "int_uniform", "choice")
 
 
 @dataclass(frozen=True)
@@ -81,77 +53,166 @@ class Trial:
         return seed
 
 
-def parse_parameter(value: Any) -> Parameter:
-    """Read one entry of ``parameters``; raises ``ValueError`` with the rule that it breaks."""
-    match value:
-        case list():
-            return Grid(_distinct(value, "a grid axis"))
-        case dict():
-            return _parse_distribution(value)
-        case _:
-            return Fixed(_plain(value))
+def decisive(config: Mapping[str, Any]) -> Collection[str]:
+    """No parameter is neutral: each makes another trial."""
+    return ()
 
 
-def expand(
-    parameters: Mapping[str, Parameter],
-    *,
-    train: str,
-    samples: int,
-    seeds: int,
-    neutral: Callable[[Mapping[str, Any]], Collection[str]] = lambda config: (),
-) -> list[Trial]:
-    """All trials of a search space: the product of the grid, times samples, times seeds.
+@dataclass(frozen=True)
+class Axis:
+    """Parameters that change together, and the values they take."""
 
-    Args:
-        neutral: of a configuration, the parameters that do not make a trial another one, unless
-            they are swept.
+    names: tuple[str, ...]
+    points: tuple[Flat, ...]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Parameters, what goes with what, and how often it is drawn and repeated.
+
+    Attributes:
+        parameters: as the file has them, groups within groups.
+        paired: axes that change together, by their dotted names.
+        exclude: configurations that are left out.
+        when: where a parameter exists, by its dotted name.
+        listed: configurations given one by one, as values by dotted names.
+        samples: how often distributions are drawn.
+        seeds: how often each configuration is repeated.
+        sample_seed: another number draws other values.
     """
-    swept = [name for name, p in parameters.items() if not isinstance(p, Fixed)]
-    swept += ["seed"] if seeds > 1 else []
-    trials: dict[str, Trial] = {}
-    for config in _configs(parameters, samples):
-        for seed in range(seeds):
-            full = config if "seed" in config else {**config, "seed": seed}
-            ignored = set(neutral(full)).difference(swept)
-            trial = _make_trial(train, full, swept, ignored)
-            trials.setdefault(trial.id, trial)  # equal configurations run once
-    return list(trials.values())
+
+    parameters: Mapping[str, Parameter]
+    paired: tuple[tuple[str, ...], ...] = ()
+    exclude: tuple[Condition, ...] = ()
+    when: Mapping[str, Condition] = field(default_factory=dict)
+    listed: tuple[Flat, ...] = ()
+    samples: int = 1
+    seeds: int = 1
+    draws: Draws = "independent"
+    sample_seed: int = 0
+
+    @cached_property
+    def leaves(self) -> dict[str, Parameter]:
+        """Every parameter by its dotted name, in order."""
+        return leaves(self.parameters)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """All dotted names that a configuration may have, in order."""
+        return list(dict.fromkeys([*self.leaves, *(n for flat in self.listed for n in flat)]))
+
+    @cached_property
+    def drawn(self) -> dict[str, Distribution]:
+        return {name: p for name, p in self.leaves.items() if isinstance(p, Distribution)}
+
+    @cached_property
+    def swept(self) -> list[str]:
+        """The names in which configurations differ."""
+        fixed = {name for name, p in self.leaves.items() if isinstance(p, Fixed)}
+        given = {name for flat in self.listed for name in flat}
+        return [name for name in self.names if name not in fixed or name in given]
+
+    @cached_property
+    def axes(self) -> list[Axis]:
+        """What the grid is the product of; paired axes are one, at the place of the first."""
+        of_pair = {name: pair for pair in self.paired for name in pair}
+        axes = [Axis(tuple(self.listed[0]), self.listed)] if self.listed else []
+        done: set[str] = set()
+        for name, parameter in self.leaves.items():
+            if isinstance(parameter, Grid) and name not in done:
+                names = of_pair.get(name, (name,))
+                done |= set(names)
+                columns = [p.values for n in names if isinstance(p := self.leaves[n], Grid)]
+                rows = zip(*columns, strict=True)
+                axes.append(Axis(names, tuple(dict(zip(names, row, strict=True)) for row in rows)))
+        return axes
+
+    def count(self) -> int:
+        """How many trials there would be, before equal and excluded ones are left out."""
+        grid = math.prod(len(axis.points) for axis in self.axes)
+        return grid * (self.samples if self.drawn else 1) * self.seeds
+
+    def configurations(self) -> Iterator[Flat]:
+        """Configurations by dotted names, in the order of the file, the last axis the fastest."""
+        fixed = {name: p.value for name, p in self.leaves.items() if isinstance(p, Fixed)}
+        for point in itertools.product(*(axis.points for axis in self.axes)):
+            given = fixed | {name: value for part in point for name, value in part.items()}
+            if not self.drawn:
+                if (config := self.finish(given)) is not None:
+                    yield config
+                continue
+            source = source_of(self.draws, self.drawn, self.sample_seed)
+            yield from draw_distinct(
+                self.samples,
+                self.drawn,
+                source,
+                lambda values, given=given: self.finish(given | values),  # type: ignore[misc]
+            )
+
+    def finish(self, flat: Mapping[str, Any]) -> Flat | None:
+        """A configuration without the parameters that do not exist in it; ``None`` if excluded."""
+        config = {name: flat[name] for name in self.names if name in flat}
+        # what depends on what is not there is not there either
+        while gone := [n for n, c in self.when.items() if n in config and not c.holds(config)]:
+            config = {name: value for name, value in config.items() if name not in gone}
+        return None if any(each.holds(config) for each in self.exclude) else config
+
+    def trials(self, train: str, neutral: Neutral = decisive) -> list[Trial]:
+        """All trials; configurations that are equal run once."""
+        found: dict[str, Trial] = {}
+        for config in self.configurations():
+            for trial in self.repeated(config, train, neutral):
+                found.setdefault(trial.id, trial)
+        return list(found.values())
+
+    def repeated(self, flat: Flat, train: str, neutral: Neutral = decisive) -> list[Trial]:
+        """The trials of one configuration: one for each seed."""
+        swept = [*self.swept, *(["seed"] if self.seeds > 1 else [])]
+        seeds = [{}] if "seed" in flat else [{"seed": seed} for seed in range(self.seeds)]
+        return [self._trial(train, {**flat, **seed}, swept, neutral) for seed in seeds]
+
+    def _trial(self, train: str, flat: Flat, swept: Sequence[str], neutral: Neutral) -> Trial:
+        config = self._nested(flat)
+        ignored = set(neutral(config)).difference(swept)
+        counting = {name: value for name, value in flat.items() if name not in ignored}
+        identity = json.dumps([train, canonical(self._nested(counting))], sort_keys=True)
+        digest = hashlib.sha256(identity.encode()).digest()
+        trial_id = base64.b32encode(digest[:5]).decode().lower()
+        label = ",".join(f"{name}={format_value(flat[name])}" for name in swept if name in flat)
+        safe = re.sub(r"[^\w.=+,-]", "_", label).encode()[:_LABEL_LENGTH].decode(errors="ignore")
+        return Trial(trial_id, config, f"{safe},{trial_id}" if safe else trial_id)
+
+    @cached_property
+    def _paths(self) -> dict[str, tuple[str, ...]]:
+        return {name: tuple(name.split(".")) for name in self.names} | paths(self.parameters)
+
+    def _nested(self, flat: Flat) -> dict[str, Any]:
+        """What the trainable is given: groups are mappings."""
+        config: dict[str, Any] = {}
+        for name, value in flat.items():
+            *above, last = self._paths.get(name, (name,))
+            place = config
+            for step in above:
+                place = place.setdefault(step, {})
+            place[last] = value
+        return config
 
 
-def count(parameters: Mapping[str, Parameter], samples: int, seeds: int) -> int:
-    """How many trials :func:`expand` would make, before equal ones are merged."""
-    grid = math.prod(len(p.values) for p in parameters.values() if isinstance(p, Grid))
-    return grid * samples * seeds
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration by dotted names, ``model.width`` for what is within ``model``."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        inside = flat(value) if isinstance(value, Mapping) else None
+        found |= (
+            {f"{name}.{key}": item for key, item in inside.items()} if inside else {name: value}
+        )
+    return found
 
 
-def _configs(parameters: Mapping[str, Parameter], samples: int) -> Iterator[dict[str, Any]]:
-    """Configurations in the order of the file, the last axis changing fastest."""
-    choices = [p.values if isinstance(p, Grid) else (p,) for p in parameters.values()]
-    for point in itertools.product(*choices):
-        for sample in range(samples):
-            yield {
-                name: _value(name, part, sample)
-                for name, part in zip(parameters, point, strict=True)
-            }
-
-
-def _value(name: str, part: Any, sample: int) -> Any:
-    """A draw depends on its parameter and sample alone, so that it survives any other change."""
-    if isinstance(part, Distribution):
-        return part.draw(random.Random(f"{name}/{sample}"))  # noqa: S311  # nosec B311
-    return part.value if isinstance(part, Fixed) else part
-
-
-def _make_trial(
-    train: str, config: Mapping[str, Any], swept: Sequence[str], ignored: Collection[str]
-) -> Trial:
-    decisive = {name: value for name, value in config.items() if name not in ignored}
-    identity = json.dumps([train, _canonical(decisive)], sort_keys=True)
-    digest = hashlib.sha256(identity.encode()).digest()
-    trial_id = base64.b32encode(digest[:5]).decode().lower()
-    label = ",".join(f"{name}={format_value(config[name])}" for name in swept)
-    safe = re.sub(r"[^\w.=+,-]", "_", label).encode()[:_LABEL_LENGTH].decode(errors="ignore")
-    return Trial(trial_id, config, f"{safe},{trial_id}" if safe else trial_id)
+def cell(config: Mapping[str, Any], name: str) -> str:
+    """A parameter as a table shows it, by its dotted name; blank where it does not exist."""
+    values = flat(config)
+    return format_value(values[name]) if name in values else ""
 
 
 def format_value(value: Any) -> str:
@@ -159,74 +220,3 @@ def format_value(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _canonical(value: Any) -> Any:
-    """The same for values that are equal: 1 and 1.0 are one learning rate."""
-    if isinstance(value, Mapping):
-        return {key: _canonical(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _parse_distribution(value: dict[Any, Any]) -> Distribution:
-    if len(value) != 1:
-        raise ValueError(
-            f"a distribution has exactly one key: {_one_of(KINDS)}; got {shown(value)}"
-        )
-    [(kind, arguments)] = value.items()
-    if kind not in KINDS:
-        near = nearest(str(kind), KINDS)
-        raise ValueError(f"a distribution must be {_one_of(KINDS)}; got {shown(kind)}{near}")
-    if kind == "choice":
-        if not isinstance(arguments, list):
-            raise ValueError(f"choice needs a list of values, got {shown(arguments)}")
-        return Distribution(kind, _distinct(arguments, "choice"))
-    return Distribution(kind, _bounds(kind, arguments))
-
-
-def _bounds(kind: str, arguments: Any) -> tuple[Any, Any]:
-    wanted, numbers = ("whole numbers", int) if kind == "int_uniform" else ("numbers", (int, float))
-    if not (
-        isinstance(arguments, list)
-        and len(arguments) == 2
-        and all(isinstance(a, numbers) and not isinstance(a, bool) for a in arguments)
-        and all(math.isfinite(a) for a in arguments)
-    ):
-        raise ValueError(f"{kind} needs two finite {wanted} [low, high], got {shown(arguments)}")
-    low, high = arguments
-    if not low < high:
-        raise ValueError(f"{kind} needs low < high in [low, high], got {arguments}")
-    if kind == "log_uniform" and low <= 0:
-        raise ValueError(f"log_uniform needs low > 0 in [low, high], got {arguments}")
-    return low, high
-
-
-def _distinct(values: list[Any], what: str) -> tuple[Any, ...]:
-    if not values:
-        raise ValueError(f"{what} needs at least one value, got []")
-    seen: list[str] = []
-    for value in values:
-        key = json.dumps(_canonical(_plain(value)))
-        if key in seen:
-            raise ValueError(f"{what} needs distinct values, got {shown(value)} twice")
-        seen.append(key)
-    return tuple(values)
-
-
-def _plain(value: Any) -> Any:
-    """Pass a value that JSON and TensorBoard can show; refuse any other."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"must be a finite number, got {value}")
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise ValueError(f"must be a number, text, true, false or null, got {shown(value)}")
-
-
-def _one_of(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"

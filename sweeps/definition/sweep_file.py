@@ -1,38 +1,43 @@
 """The sweep file: YAML and overrides in, a validated `SweepFile` out, every problem at once."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PlainValidator,
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from sweeps.definition import yaml12
+from sweeps.definition.conditions import read_condition
+from sweeps.definition.draws import Draws
+from sweeps.definition.habits import KEYS
+from sweeps.definition.parameters import Distribution, Parameter, leaves, parse_parameter
 from sweeps.definition.places import as_place
 from sweeps.definition.problems import describe, model_keys
+from sweeps.definition.search import Search, StopAfter
 from sweeps.definition.selection import Selection
-from sweeps.definition.space import (
-    MAX_TRIALS,
-    Distribution,
-    Fixed,
-    Parameter,
-    Trial,
-    count,
-    expand,
-    parse_parameter,
+from sweeps.definition.space import MAX_TRIALS, Neutral, Space, Trial, decisive
+from sweeps.definition.space_rules import (
+    exclude_problems,
+    flat_point,
+    listed_problems,
+    members,
+    pairs_of,
+    sampler_problems,
+    when_problems,
+    zip_problems,
 )
+from sweeps.definition.strict import Strict
 from sweeps.errors import InvalidSweep, StorageError, SweepsError, nearest, shown
 
 Fuse = Literal["auto", "off"] | int
@@ -84,18 +89,14 @@ def _check_storage(storage: str) -> str:
         raise ValueError(str(error).removeprefix("storage: ")) from None
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Resources(_Model):
+class Resources(Strict):
     """What one trial is given."""
 
     cpu: float = Field(default=1, ge=SMALLEST_SHARE)
     gpu: Annotated[float | Literal["auto"], PlainValidator(_check_gpu)] = "auto"
 
 
-class SweepFile(_Model):
+class SweepFile(Strict):
     """A sweep as its file describes it: what to train, over which values, and what is best."""
 
     name: Annotated[str, AfterValidator(_check_name)]
@@ -104,8 +105,16 @@ class SweepFile(_Model):
     mode: Literal["max", "min"]
     select: Annotated[Selection, PlainValidator(Selection.parse)] = Selection()
     parameters: dict[str, Annotated[Parameter, PlainValidator(parse_parameter)]]
+    configurations: list[Any] = Field(default=[], min_length=1)
+    zip: list[Any] = Field(default=[], min_length=1)
+    exclude: list[Any] = Field(default=[], min_length=1)
+    when: dict[str, Any] = Field(default={}, min_length=1)
     samples: int = Field(default=1, ge=1)
+    sample_seed: int = Field(default=0, ge=0)
+    draws: Draws = "independent"
     seeds: int = Field(default=1, ge=1)
+    search: Search | None = None
+    stop_after: StopAfter | None = None
     resources: Resources = Resources()
     max_failures: int = Field(default=2, ge=0)
     trial_timeout: float | None = Field(default=None, gt=0)
@@ -118,8 +127,8 @@ class SweepFile(_Model):
     @classmethod
     def _check_samples(cls, samples: int, info: ValidationInfo) -> int:
         if samples > 1 and "parameters" in info.data:
-            kinds = {type(parameter) for parameter in info.data["parameters"].values()}
-            if Distribution not in kinds:
+            found = leaves(info.data["parameters"]).values()
+            if not any(isinstance(parameter, Distribution) for parameter in found):
                 raise ValueError(
                     f"must be 1 if no parameter is a distribution to draw from, got {samples};"
                     " to repeat every configuration, use seeds"
@@ -133,31 +142,67 @@ class SweepFile(_Model):
             raise ValueError(f"must be 1 if parameters.seed is given, got {seeds}; leave one out")
         return seeds
 
-    @model_validator(mode="after")
-    def _check_size(self) -> Self:
-        trials = count(self.parameters, self.samples, self.seeds)
-        if trials > MAX_TRIALS:
-            raise ValueError(
+    @cached_property
+    def space(self) -> Space:
+        """The search space that the keys describe together."""
+        names = Space(self.parameters, listed=self._listed).names
+        when = {m: read_condition(c) for n, c in self.when.items() for m in members(n, names)}
+        return Space(
+            self.parameters,
+            tuple(tuple(pair) for pair in pairs_of(self.zip)),
+            tuple(read_condition(one) for one in self.exclude),
+            when,
+            self._listed,
+            self.samples,
+            self.seeds,
+            self.draws,
+            self.sample_seed,
+        )
+
+    def problems(self) -> list[str]:
+        """What is wrong with keys that are right one by one."""
+        found, listed = (
+            leaves(self.parameters),
+            listed_problems(self.configurations, self.parameters),
+        )
+        points = () if listed else self._listed
+        problems = [
+            *listed,
+            *zip_problems(self.zip, found),
+            *exclude_problems(self.exclude, found, points),
+            *when_problems(self.when, found, points),
+            *(sampler_problems(self) if self.search and self.search.sampler else ()),
+        ]
+        if self.draws != "independent" and not any(
+            isinstance(parameter, Distribution) for parameter in found.values()
+        ):
+            problems.append(f"draws: no parameter is a distribution to draw from, got {self.draws}")
+        problems += ["search: is not there yet"] if self.search else []
+        problems += ["stop_after: is not there yet"] if self.stop_after else []
+        return problems or self._size_problems()
+
+    def _size_problems(self) -> list[str]:
+        trials = self.space.count()
+        if trials > MAX_TRIALS and not (self.search and self.search.sampler):
+            return [
                 f"parameters: must make at most {MAX_TRIALS:,} trials, got {trials:,};"
                 " give fewer values, samples or seeds"
-            )
-        return self
+            ]
+        if self.exclude and next(self.space.configurations(), None) is None:
+            return ["exclude: leaves no configuration"]
+        return []
 
-    def trials(
-        self, neutral: Callable[[Mapping[str, Any]], Collection[str]] = lambda config: ()
-    ) -> list[Trial]:
-        """Every trial that the file asks for, in its order."""
-        return expand(
-            self.parameters,
-            train=self.train,
-            samples=self.samples,
-            seeds=self.seeds,
-            neutral=neutral,
-        )
+    @property
+    def _listed(self) -> tuple[dict[str, Any], ...]:
+        return tuple(flat_point(one) for one in self.configurations)
+
+    def trials(self, neutral: Neutral = decisive) -> list[Trial]:
+        """Every trial that the file asks for, in its order; without those a sampler suggests."""
+        return self.space.trials(self.train, neutral)
 
     def is_swept(self, name: str) -> bool:
         """Whether trials differ in a parameter."""
-        return not isinstance(self.parameters.get(name), Fixed | None)
+        return name in self.space.swept
 
 
 def read(source: str, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], list[str]]:
@@ -189,19 +234,35 @@ def examine(data: Mapping[str, Any]) -> tuple[SweepFile | None, list[str]]:
     without these, so that the trainable can say at once what is wrong with its parameters.
     """
     try:
-        return SweepFile.model_validate(dict(data)), []
+        file = SweepFile.model_validate(dict(data))
+        problems = file.problems()
+        wrong = {re.split(r"[.:]", problem)[0] for problem in problems}
     except ValidationError as error:
+        file = None
         problems = [p.removeprefix(": ") for p in describe(error, keys=model_keys(SweepFile))]
+        problems = [_habit(problem) for problem in problems]
         wrong = {
-            finding["loc"][0] if finding["loc"] else "parameters" for finding in error.errors()
+            str(finding["loc"][0]) if finding["loc"] else "parameters" for finding in error.errors()
         }
+    if file and not problems:
+        return file, []
     if wrong & {"train", "parameters"}:
         return None, problems
     rest = {key: value for key, value in data.items() if key not in wrong}
     try:
-        return SweepFile.model_validate({**_STAND_INS, **rest}), problems
+        file = SweepFile.model_validate({**_STAND_INS, **rest})
     except ValidationError:  # keys that are right alone may not be so together
         return None, problems
+    more = file.problems()  # of keys that had not been looked at yet
+    return (None if more else file), [*problems, *more]
+
+
+def _habit(problem: str) -> str:
+    """Of an unknown key that other tools have, what is written here in its place."""
+    name, _, rest = problem.partition(": ")
+    if rest.startswith("unknown key") and name in KEYS:
+        return f"{name}: unknown key; here it is {KEYS[name]}"
+    return problem
 
 
 def shipped() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tensorboard.plugins.hparams import summary_v2 as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from sweeps.definition.space import flat
 from sweeps.records.atomic import land
 from sweeps.records.history import Report
 
@@ -159,5 +160,5 @@ def session_end(status: int) -> Summary:
 
 
 def hparam_values(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration in the types HParams knows: truth values, numbers, text."""
-    return {k: v if isinstance(v, bool | int | float) else str(v) for k, v in config.items()}
+    """A configuration in the types HParams knows: truth values, numbers, text; groups opened."""
+    return {k: v if isinstance(v, bool | int | float) else str(v) for k, v in flat(config).items()}

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.definition.space import Trial, expand, parse_parameter
+from sweeps.definition.parameters import parse_parameter
+from sweeps.definition.space import Space, Trial
 from sweeps.records.ledger import id_of
 
 
 def trials(parameters: dict[str, object], samples: int = 1, seeds: int = 1) -> list[Trial]:
     parsed = {name: parse_parameter(value) for name, value in parameters.items()}
-    return expand(parsed, train="module:function", samples=samples, seeds=seeds)
+    return Space(parsed, samples=samples, seeds=seeds).trials("module:function")
 
 
 def test_a_grid_is_the_product_of_its_axes_the_last_changing_fastest() -> None:
@@ -55,8 +56,8 @@ def test_identity_depends_on_function_configuration_and_seed_and_nothing_else() 
     assert [t.id for t in trials({"a": 1.0, "b": 2})] == [one.id]
     assert one.id in {t.id for t in trials({"a": [0, 1], "b": [2, 3]}, seeds=3)}
     assert trials({"a": 1, "b": 3})[0].id != one.id
-    other = expand({}, train="module:other", samples=1, seeds=1)
-    assert other[0].id != expand({}, train="module:function", samples=1, seeds=1)[0].id
+    [other], [same] = Space({}).trials("module:other"), Space({}).trials("module:function")
+    assert other.id != same.id
 
 
 def test_true_and_one_are_different_values() -> None:
@@ -106,3 +107,31 @@ def test_whole_numbers_are_drawn_from_both_ends_included() -> None:
 def test_equal_configurations_run_once() -> None:
     drawn = trials({"x": {"choice": ["a", "b"]}}, samples=50)
     assert sorted(t.config["x"] for t in drawn) == ["a", "b"]
+
+
+def test_the_identities_of_todays_grids_and_draws_never_change() -> None:
+    """A directory of an earlier version is continued only as long as these stay."""
+    grid = {"lr": [0.01, 0.001], "batch_size": [32, 64, 128], "shuffle": [True, False]}
+    found = trials({**grid, "epochs": 5, "dataset": "digits"})
+    assert " ".join(t.id for t in found) == (
+        "zl7qb4ik y4t2ccig gbwrwd3p 5rlblzyk bw44swqo q4l67crq"
+        " aavdlali rplu6ymq 42r7gsbx clddovwh a47qcjq4 zhoraujb"
+    )
+    assert found[0].name == "lr=0.01,batch_size=32,shuffle=true,zl7qb4ik"
+    drawn = {
+        "lr": {"log_uniform": [1e-4, 1e-1]},
+        "width": {"int_uniform": [8, 64]},
+        "act": {"choice": ["relu", "gelu", "tanh"]},
+        "x": {"uniform": [-1, 1]},
+        "opt": ["adam", "sgd"],
+    }
+    assert " ".join(t.id for t in trials(drawn, samples=3, seeds=2)) == (
+        "nhdq7mqu 57czw6uv ajm7zhel fwnovl3c bjh6dxu6 jhigpoae"
+        " 4lbjdiwj wd63w4jk zit5b6a7 o6gamm2d v6ateu4r keufmrdd"
+    )
+    small = {"n": {"int_uniform": [1, 3]}, "c": {"choice": ["a", "b"]}}
+    before = ["zsbxpbvc", "ydviz7i2", "2cr2ktnc", "wi2yugzm"]
+    assert {t.id for t in trials(small, samples=6)} >= set(before)
+    assert [t.id for t in trials({"model.width": [1, 2], "seed": [3, 4]})] == (
+        ["nw2qomwc", "mf2r2uup", "kxnidhnv", "wb5lcxn6"]
+    )

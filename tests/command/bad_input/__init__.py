@@ -8,6 +8,7 @@ from tests.command.bad_input import (
     overrides,
     parameters,
     records,
+    spaces,
 )
 
 CASES = [
@@ -18,4 +19,5 @@ CASES = [
     *modules.CASES,
     *directories.CASES,
     *records.CASES,
+    *spaces.CASES,
 ]

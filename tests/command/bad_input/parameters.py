@@ -2,7 +2,7 @@
 
 from tests.command.bad_input.case import parameters
 
-DISTRIBUTIONS = "uniform, log_uniform, int_uniform or choice"
+DISTRIBUTIONS = "uniform, log_uniform, int_uniform, int_log_uniform or choice"
 
 CASES = [
     parameters(
@@ -146,7 +146,7 @@ CASES = [
     parameters(
         "two distributions for one parameter",
         "{lr: {uniform: [1, 2], choice: [1]}}",
-        f"parameters.lr: a distribution has exactly one key: {DISTRIBUTIONS}; got {{'unif",
+        f"parameters.lr: a distribution has exactly one of the keys {DISTRIBUTIONS}; got {{'unif",
     ),
     parameters(
         "a choice of nothing",
@@ -157,5 +157,47 @@ CASES = [
         "a choice that is no list",
         "{lr: {choice: 3}}",
         "parameters.lr: choice needs a list of values, got 3",
+    ),
+    parameters(
+        "weights that are not those of the values",
+        "{optimizer: {choice: [adam, sgd], weights: [1]}}",
+        "parameters.optimizer: weights must be one number more than 0 for each of the 2 values,",
+    ),
+    parameters(
+        "a step wider than the range",
+        "{lr: {uniform: [0, 1], step: 2}}",
+        "parameters.lr: step must be a number more than 0 and at most high - low = 1, got 2",
+    ),
+    parameters(
+        "every problem within a group is told with its dotted name",
+        "{dataset: digits, model: {width: [], deep: {act: {choice: 3}}}}",
+        "parameters.model.width: a grid axis needs at least one value, got []",
+        "parameters.model.deep.act: choice needs a list of values, got 3",
+    ),
+    parameters(
+        "W&B's list of values",
+        "{lr: {values: [0.1, 0.01]}}",
+        "parameters.lr: {'values': [0.1, 0.01]} is another tool's form; a list is a grid axis:"
+        " [0.1, 0.01]",
+    ),
+    parameters(
+        "W&B's range",
+        "{lr: {min: 0.0001, max: 0.1, distribution: log_uniform_values}}",
+        "here it is written: {log_uniform: [0.0001, 0.1]}",
+    ),
+    parameters(
+        "Ray Tune's grid",
+        "{lr: {grid_search: [1, 2]}}",
+        "parameters.lr: a grid is the list itself here: [1, 2]",
+    ),
+    parameters(
+        "a call of Ray Tune's",
+        "{lr: 'tune.loguniform(1e-4, 1e-1)'}",
+        "is text here; write {log_uniform: [1e-4, 1e-1]}",
+    ),
+    parameters(
+        "Hydra's choice",
+        '{optimizer: "choice(adam, sgd)"}',
+        "is text here; write [adam, sgd] or {choice: [adam, sgd]}",
     ),
 ]
