@@ -1,7 +1,7 @@
 """The command `sweeps`: parses, calls, prints, exits; decides nothing.
 
-Each command is a function in the file of its group (`run`, `submit`, `read`, `show`), and is listed
-here once.
+Each command is a function in the file of its group (`run`, `submit`, `read`, `show`, `start`), and
+is listed here once.
 
 Exit status: 0 every trial finished; 1 some trial failed for good, or the sweep could not go on; 2
 bad input, nothing was run; 130 interrupted (143 or 129 by SIGTERM or SIGHUP), the same command
@@ -18,10 +18,11 @@ import typer
 
 from sweeps.cluster.local import RAY_SETTINGS, environment
 from sweeps.cluster.remote import auth_mode
-from sweeps.command import read, run, show, submit
+from sweeps.command import read, run, show, start, submit
 from sweeps.command.console import out
 
 COMMANDS = {
+    "init": start.init,
     "run": run.run,
     "plan": run.plan,
     "submit": submit.submit,

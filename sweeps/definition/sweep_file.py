@@ -45,7 +45,8 @@ SMALLEST_SHARE = 0.0001  # of a processor or GPU, that Ray can give
 _STAND_INS = {"name": "x", "metric": "x", "mode": "min"}  # for keys that are wrong or missing
 
 
-def _check_name(name: str) -> str:
+def check_name(name: str) -> str:
+    """The name of a sweep, which becomes that of a folder; raises ``ValueError`` with the rule."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise ValueError(
             "must be 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit;"
@@ -99,7 +100,7 @@ class Resources(Strict):
 class SweepFile(Strict):
     """A sweep as its file describes it: what to train, over which values, and what is best."""
 
-    name: Annotated[str, AfterValidator(_check_name)]
+    name: Annotated[str, AfterValidator(check_name)]
     train: Annotated[str, AfterValidator(_check_train)]
     metric: str = Field(min_length=1)
     mode: Literal["max", "min"]

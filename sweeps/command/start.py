@@ -1,0 +1,46 @@
+"""`sweeps init`: a folder to begin with."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeps.command.console import exits, out
+from sweeps.definition import yaml12
+from sweeps.definition.sweep_file import check_name
+from sweeps.errors import SweepsError
+
+FILES = ("mine.py", "sweep.yaml", "test_mine.py")
+
+
+@exits
+def init(
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="of the sweep, and of the folder")
+    ] = "mine",
+) -> int:
+    """Write a folder with a model, a sweep of it, and a test; all of it runs as it is."""
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise SweepsError(f"NAME {error}") from None
+    quoted = name if yaml12.load(name) == name else f'"{name}"'
+    folder = Path(name)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        raise SweepsError(
+            f"{name} exists, and nothing is written over; give another name"
+        ) from None
+    except OSError as error:
+        raise SweepsError(f"{name} cannot be made: {error.strerror}") from None
+    templates = resources.files("sweeps") / "templates"
+    for file in FILES:
+        text = (templates / file).read_text(encoding="utf-8")
+        if file == "sweep.yaml":
+            text = text.replace("name: mine", f"name: {quoted}", 1)
+        (folder / file).write_text(text, encoding="utf-8")
+        out.print(f"wrote {folder / file}")
+    out.print(f"\nrun it with: cd {name} && sweeps run sweep.yaml")
+    return 0
