@@ -23,7 +23,7 @@ from trainer.captured import CapturedStep
 from trainer.config import SPEED, Report
 from trainer.data import Examples, Split, evaluated_at_once, splits_of
 from trainer.feeds import Gathered, Streamed, run
-from trainer.fused import ArrayOptimizer, CannotFuse, ModuleArray
+from trainer.fused import ArrayOptimizer, CannotFuse, ModuleArray, drawing
 from trainer.loop import autocast, end_epoch, one_epoch, pick_device, precisely
 from trainer.objectives import (
     Totals,
@@ -128,13 +128,12 @@ def train_together(members: list[Member], device: torch.device) -> None:
             for member, metrics in zip(members, array.epoch(), strict=True):
                 if not member.error:
                     member.end_epoch(metrics)
-            going = [member for member in members if not member.error]
-            if len(going) <= len(members) / 2 and going:
-                array.close()
-                array = TrainingArray(going, splits, device)
-                members = going
-            elif not going:
+            ended = [index for index, member in enumerate(members) if member.error]
+            if len(ended) == len(members):
                 break
+            if len(ended) >= len(members) / 2:
+                array.drop(ended)
+                members = [member for member in members if not member.error]
     finally:
         array.close()
 
@@ -155,20 +154,30 @@ class TrainingArray:
         self._states = [member.state for member in members]
         self._setup = members[0].setup
         self._splits, self._device = splits, device
-        self._smoothings = [state.setup.settings.label_smoothing for state in self._states]
         self._loss = on_device(resolve_loss(self._setup.task.loss), device)
+        if isinstance(splits["train"].example(1), dict):
+            raise CannotFuse("its inputs are named")
         example = each(lambda tensor: tensor.to(device), splits["train"].example(2))
         with precisely("fp32"):
-            self._model = ModuleArray([state.model for state in self._states], example)
+            self._model = ModuleArray(
+                [state.model for state in self._states],
+                example,
+                [state.noise for state in self._states],
+            )
         self._parameters = self._model.stacked()
         self._optimizer = ArrayOptimizer(
             self._parameters, [state.optimizer for state in self._states]
         )
-        self._clips = _clips(self._states, device)
-        task = self._setup.task
-        self._totals = Totals(task.metrics, task.counts, device, len(members))
-        self._feed = self._feed_of(splits["train"])
         self._steps: dict[int, Callable[[], None]] = {}
+        self._measure()
+
+    def _measure(self) -> None:
+        """What is of the members' number."""
+        task, states = self._setup.task, self._states
+        self._smoothings = [state.setup.settings.label_smoothing for state in states]
+        self._clips = _clips(states, self._device)
+        self._totals = Totals(task.metrics, task.counts, self._device, len(states))
+        self._feed = self._feed_of(self._splits["train"])
 
     def epoch(self) -> list[dict[str, float]]:
         """Train one epoch and evaluate; each member's metrics."""
@@ -177,7 +186,7 @@ class TrainingArray:
         self._feed.begin([state.draw_order(train) for state in self._states])
         sizes = list(_batch_sizes(len(train), settings.batch_size))
         first = self._states[0]
-        with precisely(settings.precision), first.own_noise():
+        with precisely(settings.precision):
             self._totals.reset()
             for step, size in enumerate(sizes):
                 for state in self._states:
@@ -192,6 +201,16 @@ class TrainingArray:
                     tested = self._evaluate(name, split)
                     found = [one | other for one, other in zip(found, tested, strict=True)]
         return found
+
+    def drop(self, indices: Sequence[int]) -> None:
+        """Let members go; the others go on as they would have, on less."""
+        gone = set(indices)
+        self._model.drop(indices)
+        self._parameters = self._model.stacked()
+        self._optimizer.drop(self._parameters, indices)
+        self._states = [state for n, state in enumerate(self._states) if n not in gone]
+        self.close()
+        self._measure()
 
     def close(self) -> None:
         """Let go of the captured steps, and of the memory that they hold on a GPU."""
@@ -212,7 +231,7 @@ class TrainingArray:
         change = self._setup.task.augment
         changed = []
         for index, state in enumerate(self._states):
-            with state.own_noise():
+            with drawing(state.noise):
                 changed.append(change(member_of(inputs, index)) if change else None)
         return stack(changed)
 

@@ -21,6 +21,7 @@ from trainer import checkpoint
 from trainer.batch import call, leaves, length
 from trainer.config import SPEED, Report
 from trainer.data import Examples, evaluated_at_once, splits_of
+from trainer.fused import drawing
 from trainer.objectives import Totals, detached, in_full, loss_of, on_device, resolve_loss
 from trainer.state import TrainState
 from trainer.tensorboard import TensorBoardLogger
@@ -98,7 +99,7 @@ def train_epoch(state: TrainState, split: Examples) -> dict[str, float]:
     steps = math.ceil(len(split) / settings.batch_size)
     model.train()
     order = state.draw_order(split)
-    with state.own_noise(), precisely(settings.precision):
+    with drawing(state.noise), precisely(settings.precision):
         batches = split.batches(settings.batch_size, order, state.noise.device)
         for step, (inputs, targets) in enumerate(batches):
             state.set_rates(state.next_epoch + (step + 0.5) / steps)

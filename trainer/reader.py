@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from trainer.batch import Batch, Order, as_inputs, as_targets, each
@@ -62,6 +62,7 @@ class Items:
             collate_fn=self.collate or default_collate,
             pin_memory=device is not None and device.type == "cuda",
             multiprocessing_context=_context() if self.workers else None,
+            generator=Generator(),  # else it would draw from the run's own random numbers
         )
         move: Callable[[Tensor], Tensor] = lambda t: t.to(device, non_blocking=True)  # noqa: E731
         for inputs, targets in loader:

@@ -13,6 +13,9 @@ from trainer.reading import MissingParameter
 if TYPE_CHECKING:
     from trainer.task import Setup
 
+ALONE = "alone: "
+"""Begins what stands for a model's structure, if no array could train such a model."""
+
 AGREE = ("batch_size", "epochs", "optimizer", "precision", "validation")
 
 
@@ -30,7 +33,10 @@ def agreement(setup: "Setup") -> dict[str, str]:
     if task.optimizer:
         parts["optimizer"] = task.optimizer_kind(config)
     if task.model_keys is None:
-        parts["model"] = hashlib.sha256(task.shape(config).encode()).hexdigest()[:12]
+        structure = task.shape(config)
+        if structure.startswith(ALONE):
+            raise ValueError(structure.removeprefix(ALONE))
+        parts["model"] = hashlib.sha256(structure.encode()).hexdigest()[:12]
     else:
         parts |= {name: repr(config.get(name)) for name in task.model_keys}
     return parts
@@ -39,23 +45,30 @@ def agreement(setup: "Setup") -> dict[str, str]:
 def why_apart(one: "Setup", other: "Setup") -> str | None:
     """Why two configurations cannot train in one array; ``None`` if they can."""
     mine, others = agreement(one), agreement(other)
-    for name in sorted(mine.keys() | others.keys(), key=lambda name: name == "model"):
-        if mine.get(name) != others.get(name):
-            if name == "model":
-                return "their models differ"
+    differ = [name for name in (mine | others) if mine.get(name) != others.get(name)]
+    for name in differ:
+        if name != "model":
             return f"{name} is {mine.get(name)} and {others.get(name)}"
-    return None
+    if not differ:
+        return None
+    from trainer.fused import difference  # imports torch
+
+    return difference(one.task.shape(one.config), other.task.shape(other.config))
 
 
 def structure_of(model: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], str]:
     """A function of a configuration: the layers and shapes of its model, as text."""
 
-    def structure(config: Mapping[str, Any]) -> str:
-        built = build_without_memory(model, config)
-        shapes = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
-        return f"{built!r} {shapes}"
+    def structure_text(config: Mapping[str, Any]) -> str:
+        from trainer.fused import CannotFuse, structure
 
-    return structure
+        built = build_without_memory(model, config)
+        try:
+            return structure(built)
+        except CannotFuse as reason:
+            return f"{ALONE}{reason}"
+
+    return structure_text
 
 
 def kind_of(

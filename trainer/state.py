@@ -1,8 +1,6 @@
 """All that changes while a run trains, and so all that a checkpoint holds."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -77,18 +75,6 @@ class TrainState:
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
 
-    @contextmanager
-    def own_noise(self) -> Iterator[None]:
-        """Let torch's default generator draw what this run's does, and put it back."""
-        general = _default_generator(self.noise.device)
-        before = general.get_state()
-        general.set_state(self.noise.get_state())
-        try:
-            yield
-        finally:
-            self.noise.set_state(general.get_state())
-            general.set_state(before)
-
     def to_dict(self) -> dict[str, Any]:
         self._put_rates_back()
         return {
@@ -140,12 +126,6 @@ def _schedule(setup: "Setup") -> Any:
     if own is None:
         return schedule_of(setup.settings)
     return lambda time: float(own(time, setup.config))
-
-
-def _default_generator(device: torch.device) -> Generator:
-    if device.type != "cuda":
-        return torch.default_generator
-    return torch.cuda.default_generators[device.index or 0]
 
 
 def _noise_seed(seed: int) -> int:
