@@ -23,7 +23,7 @@ from sweeps.planning.shares import Node, Share, decide_share
 from sweeps.planning.size import size_line
 from sweeps.records import manifest
 from sweeps.records.ledger import Ledger
-from sweeps.records.record import Overview
+from sweeps.records.record import Overview, damage_notes
 from sweeps.storage.remote_ledger import open_ledger
 
 
@@ -164,7 +164,8 @@ class Sweep:
         if not plan.todo:
             with ledger.held():  # only which trials are listed may have changed
                 self._describe(ledger)
-            return results_of(ledger)
+                notes = ledger.mend(self.trials)
+            return results_of(ledger, notes=notes)
         ray = self._ray(address, workers, cpus, gpus, plan)
         with ray as nodes, stops_as_interrupts():
             hint = ", or say with --workers what the cluster can grow to" if address else ""
@@ -188,6 +189,7 @@ class Sweep:
                     share=asdict(share),
                 )
                 ledger.store("manifest.json")
+                ledger.mend(self.trials)
                 self._run(outlook, ledger, progress or Progress(), on_cluster=address is not None)
         ledger.fetch()
         return results_of(ledger)
@@ -219,7 +221,8 @@ class Sweep:
         apart = None if self._why_alone else self._why_apart(arrays)
         if apart and why_alone and len({self._fuse_keys[a[0].id] for a in arrays}) == len(arrays):
             why_alone = f"no two of them are alike: {apart}"
-        notes = stale(plan, ledger.records(plan.keep + plan.resume), self._versions())
+        records = ledger.records(plan.keep + plan.todo + plan.leave)
+        notes = [*damage_notes(records.values()), *stale(plan, records, self._versions())]
         configurations = len(self.trials) // self.file.seeds
         size = size_line(self.file.space, configurations, self.file.search)
         return Outlook(plan, share, arrays, why_alone, ledger.where, size, notes, apart)

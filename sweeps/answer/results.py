@@ -14,7 +14,7 @@ from sweeps.answer.where import matching, named
 from sweeps.errors import DirectoryError, SweepsError, did_you_mean, nearest
 from sweeps.records.history import Report
 from sweeps.records.ledger import Ledger
-from sweeps.records.record import Overview, Status
+from sweeps.records.record import Overview, Status, damage_notes
 from sweeps.storage.remote_ledger import MirroredLedger, open_ledger
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Results(Sequence[Row]):
     Attributes:
         name, metric, mode: the sweep's.
         directory: where it is, a path or URI.
+        notes: what was found damaged, and what is shown in its place, in sentences.
         select: at which epoch a trial's value is compared with others'.
     """
 
@@ -41,8 +42,9 @@ class Results(Sequence[Row]):
         overview: Overview,
         ledger: Ledger | None = None,
         histories: Mapping[str, Sequence[Report]] | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
-        self._rows = tuple(rows)
+        self._rows, self.notes = tuple(rows), tuple(notes)
         self._overview, self._ledger, self._histories = overview, ledger, histories or {}
         self.name, self.metric, self.mode = overview.name, overview.metric, overview.mode
         self.directory = ledger.where if ledger else None
@@ -216,14 +218,15 @@ def read_results(directory: str | os.PathLike[str], *, everything: bool = False)
     return results_of(open_ledger(directory), everything=everything)
 
 
-def results_of(ledger: Ledger, *, everything: bool = False) -> Results:
-    """The results that a ledger holds now."""
+def results_of(ledger: Ledger, *, everything: bool = False, notes: Sequence[str] = ()) -> Results:
+    """The results that a ledger holds now, with more notes if there are any."""
     overview = ledger.overview()
     trials = [*overview.trials, *(ledger.unlisted(overview.trials) if everything else ())]
     records = ledger.records(trials)
     histories = {key: history_of(record, overview) for key, record in records.items()}
     rows = [to_row(records[t.id], overview, ledger.directory) for t in trials]
-    return Results(rows, overview, ledger, histories)
+    found = [*notes, *damage_notes(records.values())]
+    return Results(rows, overview, ledger, histories, found)
 
 
 def _number(value: Any) -> float:

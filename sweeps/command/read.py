@@ -8,7 +8,7 @@ import typer
 from sweeps.answer.results import read_results, results_of
 from sweeps.answer.summary import best_line, summary
 from sweeps.command import tables, views
-from sweeps.command.console import exits, out, write_bytes
+from sweeps.command.console import err, exits, out, write_bytes
 from sweeps.command.options import All, Directory, Output
 from sweeps.errors import SweepsError
 from sweeps.storage.remote_ledger import open_ledger
@@ -29,6 +29,8 @@ def status(directory: Directory, everything: All = False) -> int:
     ledger = open_ledger(directory)
     results = results_of(ledger, everything=everything)
     tables.print_table(out, tables.status_table(results))
+    for note in results.notes:
+        err.print(note, soft_wrap=True)
     running = "running now" if ledger.is_held() else "not running"
     out.print(f"\n{summary(results)}; {running}", soft_wrap=True)
     return 0
@@ -63,7 +65,10 @@ def show_results(
     """
     if trials + configurations + history > 1:
         raise SweepsError("give one of --trials, --configurations and --history")
-    results = read_results(directory, everything=everything).where(*(where or ()))
+    results = read_results(directory, everything=everything)
+    for note in results.notes:
+        err.print(note, soft_wrap=True)
+    results = results.where(*(where or ()))
     by_configuration = configurations or (
         kind is Format.TABLE and results.standings.has_seeds and not (trials or history)
     )

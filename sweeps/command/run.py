@@ -75,6 +75,8 @@ def run(
     if not announced:
         why = _nothing_to_do(results, folder)
         out.print(f"{sweep.file.name}  nothing to do: {why}", soft_wrap=True)
+        for line in results.notes:
+            out.print(line, soft_wrap=True)
     _print_results(results, folder)
     left = len(announced[0].plan.leave) if announced else 0
     return 0 if results.count(Status.FINISHED, Status.STOPPED) + left == len(results) else 1

@@ -170,11 +170,11 @@ class Book:
         folder.mkdir(parents=True, exist_ok=True)  # its process may have died before it began
         with (folder / "errors.log").open("a", encoding="utf-8") as file:
             file.write(f"attempt {attempt}: {summary}\n{trace}\n")
-        again = Status.INTERRUPTED if lost else Status.PENDING
-        self._update(key, status=Status.FAILED if last else again, error=summary)
         if last:
-            self._end(key)
-        elif not self.fatal:
+            self._end(key, Status.FAILED, summary)
+            return
+        self._update(key, status=Status.INTERRUPTED if lost else Status.PENDING, error=summary)
+        if not self.fatal:
             self._tell(self._progress.retrying, self.records[key])
 
     def interrupt(self, key: str) -> None:
@@ -188,8 +188,7 @@ class Book:
 
     def diverge(self, key: str, summary: str) -> None:
         """A trial's loss or metric is no number any more: it is stopped, and keeps its place."""
-        self._update(key, status=Status.STOPPED, error=summary)
-        self._end(key)
+        self._end(key, Status.STOPPED, summary)
 
     def finish(self, key: str) -> None:
         """A trial's function has returned."""
@@ -201,8 +200,8 @@ class Book:
         if not self.records[key].history:
             self.fatal = MetricMissing(f"the trainable returned without reporting {self.metric!r}")
             return
-        self._update(key, status=Status.FINISHED, error=None)
         self._close_events(key, finished=True)
+        self._update(key, status=Status.FINISHED, error=None)  # last: it seals the others
         drop_older(self._folder(key), self.records[key].history)
         for path in {self.records[key].path, *self._best.add(self.records[key])}:
             self._ledger.store(path)
@@ -224,11 +223,12 @@ class Book:
         append_report(folder, report)
         self._events[key].log(report.metrics, report.step)
 
-    def _end(self, key: str) -> None:
+    def _end(self, key: str, status: Status, summary: str) -> None:
         """A trial has ended without finishing."""
+        self._ledger.fetch(self.records[key].path)
         self._close_events(key, finished=False)
         write_failure(self._folder(key))
-        self._ledger.store(self.records[key].path)
+        self._update(key, status=status, error=summary)
         self._tell(self._progress.ended, self.records[key])
 
     def _close_events(self, key: str, *, finished: bool) -> None:

@@ -17,8 +17,8 @@ from sweeps.cluster import remote
 from sweeps.definition.places import is_remote
 from sweeps.driver.account import Book
 from sweeps.errors import CannotGoOn, ClusterError, MetricMissing, SweepsError
+from sweeps.records.folders import id_of
 from sweeps.records.history import Report
-from sweeps.records.ledger import id_of
 from sweeps.records.record import Record
 from sweeps.storage.working_copy import folder_of
 from sweeps.worker.attempt import TrialFailed

@@ -24,10 +24,10 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from sweeps.definition.space import flat
 from sweeps.records.atomic import land
+from sweeps.records.event_order import SESSION_TAGS, order_for_next
 from sweeps.records.history import Report
-
-FAILED_SUFFIX = ".failed"
-_SESSION_TAGS = {metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG}
+from sweeps.records.record import Record, Status
+from sweeps.records.seal import FAILED_SUFFIX
 
 
 class EventLog:
@@ -78,6 +78,7 @@ def reopen(folder: Path, history: Sequence[Report]) -> None:
     if not history:
         clear_events(folder)
         return
+    order_for_next(folder)
     seen: set[tuple[str, int]] = set()
     for path in _event_files(folder):
         kept = [record for record in _records(path) if _stays(record, len(history))]
@@ -103,6 +104,16 @@ def reopen(folder: Path, history: Sequence[Report]) -> None:
         writer.close()
 
 
+def write_again(folder: Path, record: Record) -> None:
+    """Write the lost scalars of a trial that has ended, its HParams row and its end."""
+    reopen(folder, record.history)
+    log = EventLog(folder, record.recorded or record.config, len(record.history))
+    log.close(finished=record.status is Status.FINISHED)
+    if record.status is not Status.FINISHED:
+        withdraw_failure(folder)
+        write_failure(folder)
+
+
 def _event_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("events.out.tfevents.*"))
 
@@ -116,9 +127,9 @@ def _records(path: Path) -> Iterable[bytes]:
 def _stays(record: bytes, next_step: int) -> bool:
     event = Event.FromString(record)
     values = event.summary.value
-    if any(value.tag in _SESSION_TAGS for value in values):
+    if any(value.tag in SESSION_TAGS for value in values):
         return False
-    return not values or event.step < next_step
+    return event.step < next_step or (not values and event.step == next_step)
 
 
 def _joined(records: Iterable[bytes]) -> bytes:

@@ -43,15 +43,28 @@ def read_history(folder: Path) -> list[Report]:
     Raises:
         DirectoryError: the history cannot be read.
     """
+    return parse_history(read_bytes(folder))
+
+
+def read_bytes(folder: Path) -> bytes:
+    """A trial's history as it is on disk; nothing if it has none.
+
+    Raises:
+        DirectoryError: the history cannot be read.
+    """
     path = folder / "history.jsonl"
     try:
-        lines = path.read_text("utf-8", errors="replace").splitlines()
+        return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return b""
     except OSError as error:
         raise DirectoryError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def parse_history(content: bytes) -> list[Report]:
+    """The reports in a history, up to the first line that is damaged or out of order."""
     history: list[Report] = []
-    for line in lines:
+    for line in content.splitlines():
         try:
             entry = ReportEntry.model_validate_json(line)
             metrics = {key: _number(value) for key, value in entry.metrics.items()}

@@ -28,12 +28,21 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sweeps.definition.space import Trial
-from sweeps.errors import DirectoryError, nearest
+from sweeps.errors import DirectoryError, nearest, shown
 from sweeps.records.atomic import DamagedRecord, land_json, read_json
-from sweeps.records.history import read_history
+from sweeps.records.folders import TrialFolders
+from sweeps.records.history import read_history, rewrite_history
 from sweeps.records.layout_check import check_tree
-from sweeps.records.record import Overview, Record, Status
+from sweeps.records.record import ENDED, Overview, Record, Status, damage_notes
 from sweeps.records.schema import RecordEntry, SweepEntry
+from sweeps.records.seal import (
+    TAKEN_FROM_COPY,
+    TRAINED_AGAIN,
+    checked,
+    event_files,
+    lost_events,
+    seal,
+)
 
 FORMAT = 1
 DAMAGED = "its record was damaged and is made anew"
@@ -48,13 +57,16 @@ class Ledger:
         where: what people call it; a URI, if the folder is a copy of what is on other storage.
     """
 
+    holds_events = True
+    """Whether what trials have written for TensorBoard is here, and not its names only."""
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.where = str(directory)
         self.trials_dir = directory / "trials"
         self._sweep_file = directory / "sweep.json"
         self._lock = FileLock(directory / ".lock")
-        self._names: dict[str, str] | None = None
+        self._folders: TrialFolders | None = None
 
     # the sweep
 
@@ -169,22 +181,24 @@ class Ledger:
 
     def trial_dir(self, trial: Trial) -> Path:
         """Where a trial lives: where it was begun, even if it would be named otherwise today."""
-        if self._names is None:
-            names = os.listdir(self.trials_dir) if self.trials_dir.is_dir() else []  # noqa: PTH208
-            self._names = {id_of(name): name for name in names}
-        return self.trials_dir / self._names.setdefault(trial.id, trial.name)
+        if self._folders is None:
+            self._folders = TrialFolders(self.trials_dir)
+        return self._folders.of(trial)
 
     def record(self, trial: Trial) -> Record:
-        """What is known of a trial, with its history."""
+        """What is known of a trial, with its history; of one that has ended, checked to be whole.
+
+        Raises:
+            DirectoryError: it cannot be read, or is another trial's.
+        """
         folder = self.trial_dir(trial)
-        path = folder.relative_to(self.directory).as_posix()
-        blank = Record(trial.id, trial.config, path, history=read_history(folder))
+        blank = Record(trial.id, trial.config, folder.relative_to(self.directory).as_posix())
         try:
             data = read_json(folder / "trial.json")
             if data is None:
-                return blank
+                return replace(blank, history=read_history(folder))
             RecordEntry.model_validate(data)
-            return replace(
+            found = replace(
                 blank,
                 status=Status(data["status"]),
                 recorded=data["config"],
@@ -193,14 +207,46 @@ class Ledger:
                 **{name: data[name] for name in ("error", "where", "code", "data")},
             )
         except (DamagedRecord, ValueError):
-            return replace(blank, status=Status.INTERRUPTED, error=DAMAGED)
+            history = read_history(folder)
+            return replace(blank, history=history, status=Status.INTERRUPTED, error=DAMAGED)
+        if data.get("id") != trial.id:
+            raise DirectoryError(
+                f"{folder} holds the record of another trial ({shown(data.get('id'))}); move it"
+                " away, and run the sweep again"
+            )
+        if found.status in ENDED:
+            return checked(found, folder, data.get("sealed"), events=self.holds_events)
+        return replace(found, history=read_history(folder))
+
+    def mend(self, trials: Iterable[Trial]) -> list[str]:
+        """Write again what trials that have ended have lost; what is to be said of it."""
+        records = self.records(trials).values()
+        for record in records:
+            if record.status in ENDED and record.damage != TRAINED_AGAIN:
+                self._mend(record)
+        return damage_notes(records)
+
+    def _mend(self, record: Record) -> None:
+        folder, changed = self.directory / record.path, record.damage is not None
+        if record.damage == TAKEN_FROM_COPY:
+            rewrite_history(folder, record.history)
+        if self.holds_events and len(event_files(folder)) > 1:
+            from sweeps.records.event_order import put_in_order  # imports TensorBoard
+
+            changed = put_in_order(folder) or changed
+        sealed = (read_json(folder / "trial.json") or {}).get("sealed") if record.damage else None
+        if self.holds_events and lost_events(folder, sealed):
+            from sweeps.records.events import write_again
+
+            write_again(folder, record)
+        if changed:
+            # what a trial was last run with stays, also where the sweep now asks for less
+            self.write(replace(record, config=record.recorded or record.config))
 
     def unlisted(self, listed: Iterable[Trial]) -> list[Trial]:
         """The trials that are here and that the sweep no longer asks for."""
         ids = {trial.id for trial in listed}
-        folders = sorted(self.trials_dir.iterdir()) if self.trials_dir.is_dir() else []
-        found = [(id_of(folder.name), folder) for folder in folders if folder.is_dir()]
-        return [Trial(key, config_of(f), f.name) for key, f in found if key not in ids]
+        return [t for t in TrialFolders(self.trials_dir).all() if t.id not in ids]
 
     def records(self, trials: Iterable[Trial]) -> dict[str, Record]:
         """The records of these trials by id; one that nobody runs any more is interrupted."""
@@ -212,12 +258,13 @@ class Ledger:
         return records
 
     def write(self, record: Record) -> None:
-        """Land a trial's ``trial.json``; its history is not touched."""
+        """Land a trial's ``trial.json``; its history is not touched, but sealed at its end."""
         folder = self.directory / record.path
         folder.mkdir(parents=True, exist_ok=True)
         data = {
             "format": FORMAT,
             "id": record.id,
+            "folder": folder.name,
             "config": record.config,
             "seed": record.config.get("seed"),
             "status": record.status,
@@ -227,6 +274,7 @@ class Ledger:
             "code": record.code,
             "data": record.data,
             "arrays": list(record.arrays),
+            "sealed": seal(folder) if record.status in ENDED else None,
         }
         land_json(folder / "trial.json", data)
 
@@ -247,7 +295,7 @@ class Ledger:
                 shutil.copy2(self.directory / name, target / name)
         os.replace(self.trials_dir, target / "trials")  # noqa: PTH105
         self.trials_dir.mkdir()
-        self._names = None
+        self._folders = None
         return target
 
     def _read_sweep(self) -> Overview | None:
@@ -272,19 +320,3 @@ class Ledger:
     def _holder(self) -> str:
         holder = read_json(self.directory / "holder.json")
         return f"process {holder['pid']} on {holder['host']}" if holder else "starting or ending"
-
-
-def id_of(path: str) -> str:
-    """The trial that a folder belongs to, by its path or name."""
-    return path.rpartition("/")[2].rpartition(",")[2]
-
-
-def config_of(folder: Path) -> dict[str, Any]:
-    """The configuration in a trial's ``trial.json``."""
-    data = read_json(folder / "trial.json") or {}
-    return dict(data.get("config", {}))
-
-
-def status_of(folder: Path) -> Status:
-    """The status in a trial's ``trial.json``."""
-    return Status((read_json(folder / "trial.json") or {}).get("status", Status.PENDING))

@@ -1,6 +1,6 @@
 """What is known of a sweep and its trials, as the ledger keeps it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -20,6 +20,10 @@ class Status(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+ENDED = (Status.FINISHED, Status.STOPPED, Status.FAILED)
+"""Nothing is written to such a trial any more, unless it is run again."""
+
+
 @dataclass(frozen=True)
 class Record:
     """What is known of one trial.
@@ -31,6 +35,7 @@ class Record:
         code: identifies the code of the trainable that it was last run with.
         data: identifies the data that it was last run with.
         arrays: who trained together, and from which step on; changes only where members were lost.
+        damage: what was found damaged, and what comes of it, in a sentence.
     """
 
     id: str
@@ -45,6 +50,7 @@ class Record:
     data: str | None = None
     arrays: tuple[Mapping[str, Any], ...] = ()
     history: list[Report] = field(default_factory=list, compare=False)
+    damage: str | None = field(default=None, compare=False)
 
     @property
     def seconds(self) -> float:
@@ -70,3 +76,17 @@ class Overview:
     trials: tuple[Trial, ...]
     budget: str | None = None
     formed: Mapping[str, Any] = field(default_factory=dict)
+
+
+def damage_notes(records: Iterable[Record]) -> list[str]:
+    """A line for each kind of damage that was found, and the trials that it was found in."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        if record.damage:
+            found.setdefault(record.damage, []).append(record.id)
+    return [f"note: {_listed(ids)}: {damage}" for damage, ids in found.items()]
+
+
+def _listed(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:8])
+    return f"{shown} and {len(ids) - 8} more" if len(ids) > 8 else shown

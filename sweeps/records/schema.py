@@ -69,6 +69,14 @@ class ArrayEntry(_Entry):
     step: int = Field(alias="from")
 
 
+class SealEntry(_Entry):
+    """What the record of a trial that has ended keeps of its other files."""
+
+    sha256: str
+    history: str
+    events: list[str]
+
+
 class RecordEntry(_Entry):
     """A trial's ``trial.json``."""
 
@@ -80,6 +88,7 @@ class RecordEntry(_Entry):
     where: str | None
     code: str | None
     data: str | None
+    sealed: SealEntry | None = None
 
 
 class ReportEntry(_Entry):

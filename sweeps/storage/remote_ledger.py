@@ -29,6 +29,8 @@ def open_ledger(where: str | os.PathLike[str]) -> Ledger:
 class MirroredLedger(Ledger):
     """Reads and writes the records below one URI."""
 
+    holds_events = False
+
     def __init__(self, uri: str) -> None:
         local = Path(tempfile.mkdtemp(prefix="sweepboard-"))
         weakref.finalize(self, shutil.rmtree, local, ignore_errors=True)
@@ -45,7 +47,7 @@ class MirroredLedger(Ledger):
     def fetch(self, path: str = "") -> None:
         self.mirror.pull(path, contents=lambda p: is_record(p) and not p.startswith("earlier/"))
         (self.directory / FILE).unlink(missing_ok=True)
-        self._names = None
+        self._folders = None
 
     def store(self, path: str = "") -> None:
         self._lease.check()

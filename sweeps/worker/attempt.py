@@ -24,8 +24,8 @@ from sweeps.definition.resolve import Resolved, import_from, resolve
 from sweeps.errors import CannotGoOn, MetricMissing, SweepsError
 from sweeps.records.checkpoints import Start, start_together
 from sweeps.records.events import EventLog, reopen
+from sweeps.records.folders import config_of, id_of, status_of
 from sweeps.records.history import rewrite_history
-from sweeps.records.ledger import config_of, id_of, status_of
 from sweeps.records.record import Status
 from sweeps.storage.working_copy import WorkingCopy
 from sweeps.worker.deadline import Deadline

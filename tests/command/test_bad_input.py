@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -189,12 +190,14 @@ def test_a_damaged_record_of_a_trial_is_told_of_and_made_anew_from_what_it_wrote
         '{"step": 0, "metrics": {"loss": 1}, "seconds": 1.0, "checkpoint": "/elsewhere.pt"}',
     ],
 )
-def test_a_damaged_line_of_a_history_is_as_if_it_had_not_been_written(
+def test_a_damaged_history_of_a_finished_trial_is_taken_from_the_copy_in_its_record(
     line: str, here: Path
 ) -> None:
     (here / "sweep.yaml").write_text(sweep())
     replaced("trials/*/history.jsonl", f"{line}\n")(here)
     result = CliRunner().invoke(app, ["results", "runs/mine", "--format", "json"])
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.exit_code == 0
+    assert re.fullmatch(r"note: \w{8}: its history.jsonl was damaged, .*\n", result.stderr)
     [row] = json.loads(result.stdout)
-    assert (row["epochs"], row["metrics"]) == (0, {})
+    assert (row["status"], row["epochs"]) == ("finished", 1)
+    assert row["metrics"] == {"accuracy/test": 0.9, "loss/test": 0.1}

@@ -7,7 +7,7 @@ import pytest
 
 from sweeps.definition.parameters import parse_parameter
 from sweeps.definition.space import Space, Trial
-from sweeps.records.ledger import id_of
+from sweeps.records.folders import id_of
 
 
 def trials(parameters: dict[str, object], samples: int = 1, seeds: int = 1) -> list[Trial]:

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from sweeps.records.checkpoints import checksum
+from sweeps.records.seal import seal
 from tests.command.bad_input.case import sweep
 from tests.conftest import Board, run_command, wait_until
 
@@ -221,6 +222,8 @@ def test_a_sweep_does_not_run_what_a_checkpoint_in_its_directory_asks_for(tmp_pa
         report = json.loads((trial / "history.jsonl").read_text())
         report["sha256"] = checksum(checkpoint)
         (trial / "history.jsonl").write_text(json.dumps(report) + "\n")
+        record = json.loads((trial / "trial.json").read_text())
+        (trial / "trial.json").write_text(json.dumps(record | {"sealed": seal(trial)}))
     done = run_command("run", "sweep.yaml", "parameters.epochs=2", cwd=tmp_path, HOME="/proc/none")
     assert done.returncode == 1
     assert "3 trials: 3 continued from epoch 1" in done.stdout

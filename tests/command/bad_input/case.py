@@ -89,12 +89,14 @@ def finished(folder: Path) -> None:
     [trial] = Sweep.from_yaml(folder / "sweep.yaml").trials
     ledger = Ledger(folder / "runs/mine")
     done = replace(ledger.record(trial), status=Status.FINISHED, attempts=1)
+    folder = ledger.directory / done.path
+    folder.mkdir(parents=True)
+    metrics = {"accuracy/test": 0.9, "loss/test": 0.1}
+    append_report(folder, Report(0, metrics, seconds=1.0))
     ledger.write(done)
     ledger.write_overview(
         Overview("mine", "accuracy/test", "max", {"train": "trainer:train"}, (trial,))
     )
-    metrics = {"accuracy/test": 0.9, "loss/test": 0.1}
-    append_report(ledger.directory / done.path, Report(0, metrics, seconds=1.0))
 
 
 def elsewhere(path: str) -> Callable[[Path], None]:
