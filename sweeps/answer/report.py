@@ -12,8 +12,9 @@ from itertools import pairwise
 from statistics import fmean, stdev
 
 from sweeps.answer.results import Results, Row, results_of, swept, with_loss
-from sweeps.answer.summary import best_line, number, summary
+from sweeps.answer.summary import best_line, summary
 from sweeps.definition.space import cell
+from sweeps.definition.text import number
 from sweeps.records.history import read_history
 from sweeps.records.ledger import Ledger
 from sweeps.storage.remote_ledger import open_ledger

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.answer.results import Results, swept
 from sweeps.definition.space import cell
+from sweeps.definition.text import number
 from sweeps.records.record import Status
 
 if TYPE_CHECKING:
@@ -91,12 +92,6 @@ def decimals(spread: float) -> int:
     if spread <= 0 or not math.isfinite(spread):
         return 4
     return min(max(1 - math.floor(math.log10(spread)), 0), 12)
-
-
-def number(value: float) -> str:
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.3g}"
 
 
 def seeds_text(count: int) -> str:

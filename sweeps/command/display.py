@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.answer.results import swept, with_loss
-from sweeps.answer.summary import number
 from sweeps.definition.space import cell
+from sweeps.definition.text import number
 from sweeps.driver.progress import Progress
 from sweeps.records.record import Record, Status
 

@@ -76,7 +76,7 @@ def show_results(
     if kind is not Format.TABLE:
         write_bytes(view.export(kind), output)
     elif output is not None:
-        write_bytes(tables.as_text(view.table()).encode(), output)
+        write_bytes(str(view.table()).encode(), output)
     else:
         tables.print_table(out, view.table())
         if (best := best_line(results)) and not history:

@@ -1,10 +1,14 @@
-"""Plans and results as text for a terminal, a pipe or a log."""
+"""Plans and results as text for a terminal, a pipe or a log.
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+The rank of a column says what goes first where a terminal is narrow: the swept values, the id and
+the sweep's metric stay.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from sweeps.answer.replay import Replay
 from sweeps.answer.results import Results, Row, swept, with_loss
@@ -15,8 +19,9 @@ from sweeps.answer.summary import (
     standing_text,
     swept_names,
 )
-from sweeps.answer.summary import number as shown
-from sweeps.definition.space import Trial, cell
+from sweeps.command.columns import Table
+from sweeps.definition.space import cell
+from sweeps.definition.text import numbers
 from sweeps.planning.arrays import Array
 from sweeps.planning.plan import Plan
 from sweeps.sweep import Outlook
@@ -33,85 +38,78 @@ def configurations_table(
     Args:
         metrics: beside the sweep's own, of which the mean of the last values is told.
     """
-    names = swept_names(results)
-    table = _table(*names)
+    table, names = Table(), swept_names(results)
+    _add_values(table, (each.config for each in configurations), names)
+    table.add("seeds", [runs_text(each) for each in configurations], 4, right=True)
+    table.add(results.metric, [mean_text(each) for each in configurations], right=True)
+    for name in metrics:
+        table.add(name, numbers([each.metric(name) for each in configurations]), 6, right=True)
+    table.add("best epoch", [epochs_text(each) for each in configurations], 5, right=True)
     behind = "below the best" if results.mode == "max" else "above the best"
-    for name in ("seeds", results.metric, *metrics, "best epoch", behind, "told apart"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for each in configurations:
-        values = [cell(each.config, name) for name in names]
-        means = [each.metric(name) for name in metrics]
-        last = ["" if mean is None else shown(mean) for mean in means]
-        table.add_row(
-            *values,
-            runs_text(each),
-            mean_text(each),
-            *last,
-            epochs_text(each),
-            *standing_text(results, each),
-        )
+    standing = [standing_text(results, each) for each in configurations]
+    table.add(behind, [text for text, _ in standing], 2, right=True)
+    table.add("told apart", [text for _, text in standing], 1, right=True)
     return table
 
 
 def results_table(results: Results, rows: Sequence[Row]) -> Table:
     """One line a trial: its swept values, last metrics, and best value with its epoch."""
-    names = swept(row.config for row in results)
     reported = dict.fromkeys(name for row in results for name in row.metrics)
     metrics = with_loss(results.metric, reported) if reported else [results.metric]
-    table = _table("trial", *names, "status")
-    for name in ("epochs", *metrics, f"best {results.metric}", "at epoch", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    failures = any(row.error for row in results)
-    if failures:
-        table.add_column("error", no_wrap=True)
-    for row in rows:
-        best = [shown(row.best["value"]), f"{row.best['epoch']}"] if row.best else ["", ""]
-        last = [shown(row.metrics[name]) if name in row.metrics else "" for name in metrics]
-        values = [cell(row.config, name) for name in names]
-        cells = [row.id, *values, row.status, str(row.epochs), *last, *best, f"{row.seconds:.1f}"]
-        table.add_row(*cells, *([row.error or ""] if failures else []))
+    table = _trials_table(rows, results)
+    table.add("status", [row.status for row in rows], 1)
+    table.add("epochs", [str(row.epochs) for row in rows], 7, right=True)
+    for name, rank in zip(metrics, (0, 8), strict=False):
+        table.add(name, numbers([row.metrics.get(name) for row in rows]), rank, right=True)
+    best = [row.best or {} for row in rows]
+    values = numbers([each.get("value") for each in best])
+    table.add(f"best {results.metric}", values, 3, right=True)
+    table.add("at epoch", [str(each.get("epoch", "")) for each in best], 6, right=True)
+    table.add("seconds", [f"{row.seconds:.1f}" for row in rows], 9, right=True)
+    _add_errors(table, [row.error for row in rows])
     return table
 
 
 def history_table(results: Results) -> Table:
     """One line a report, with all that it told."""
-    names = swept(row.config for row in results)
-    reported = dict.fromkeys(
-        name for row in results for report in results.reports(row) for name in report.metrics
-    )
-    table = _table("trial", *names)
-    for name in ("epoch", *reported, "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in results:
-        values = [cell(row.config, name) for name in names]
-        for epoch, report in enumerate(results.reports(row), start=1):
-            told = [shown(report.metrics[n]) if n in report.metrics else "" for n in reported]
-            table.add_row(row.id, *values, str(epoch), *told, f"{report.seconds:.1f}")
+    reports = [
+        (row, epoch, report)
+        for row in results
+        for epoch, report in enumerate(results.reports(row), start=1)
+    ]
+    table = _trials_table([row for row, _, _ in reports], results)
+    table.add("epoch", [str(epoch) for _, epoch, _ in reports], right=True)
+    for name in dict.fromkeys(name for _, _, report in reports for name in report.metrics):
+        rank = 0 if name == results.metric else 5
+        told = [report.metrics.get(name) for _, _, report in reports]
+        table.add(name, numbers(told), rank, right=True)
+    table.add("seconds", [f"{report.seconds:.1f}" for _, _, report in reports], 9, right=True)
     return table
 
 
 def status_table(results: Results) -> Table:
     """One line a trial: where it stands."""
-    names = swept(row.config for row in results)
-    table = _table("trial", *names, "status", "epochs", "attempts", "where", "error")
-    for row in results:
-        values = [cell(row.config, name) for name in names]
-        counts = [str(row.epochs), str(row.attempts)]
-        table.add_row(row.id, *values, row.status, *counts, row.where or "", row.error or "")
+    rows = list(results)
+    table = _trials_table(rows, results)
+    table.add("status", [row.status for row in rows])
+    table.add("epochs", [str(row.epochs) for row in rows], 3, right=True)
+    table.add("attempts", [str(row.attempts) for row in rows], 5, right=True)
+    table.add("where", [row.where or "" for row in rows], 6)
+    _add_errors(table, [row.error for row in rows])
     return table
 
 
 def plan_table(plan: Plan, arrays: Sequence[Array]) -> Table:
     """One line a trial: its values, what happens to it, and in which array it trains."""
-    number = {trial.id: n for n, array in enumerate(arrays, 1) for trial in array}
+    number = {trial.id: str(n) for n, array in enumerate(arrays, 1) for trial in array}
     groups = {"keep": plan.keep, "continue": plan.resume, "retry": plan.retry, "new": plan.new}
-    trials = [trial for group in groups.values() for trial in group]
-    names = swept(trial.config for trial in trials)
-    table = _table("trial", *names, "action", "array")
-    for action, group in groups.items():
-        for trial in group:
-            array = str(number.get(trial.id, ""))
-            table.add_row(trial.id, *_values(trial, names), action, array)
+    planned = [(trial, action) for action, group in groups.items() for trial in group]
+    table = Table()
+    table.add("trial", [trial.id for trial, _ in planned])
+    configs = [trial.config for trial, _ in planned]
+    _add_values(table, configs, swept(configs))
+    table.add("action", [action for _, action in planned])
+    table.add("array", [number.get(trial.id, "") for trial, _ in planned], 1, right=True)
     return table
 
 
@@ -127,19 +125,14 @@ def arrays_line(outlook: Outlook) -> str:
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table; outside a terminal nothing is cut to a width that nobody sees."""
-    if console.is_terminal:
-        console.print(table)
-    else:
-        console.file.write(as_text(table))
-
-
-def as_text(table: Table) -> str:
-    """A table as plain lines, as wide as they need to be."""
-    console = Console(width=10_000, color_system=None, force_terminal=False)
-    with console.capture() as capture:
-        console.print(table)
-    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+    """Print a table, on a terminal no wider than that if what matters most allows it."""
+    lines, left_out = table.fit(console.width if console.is_terminal else None)
+    for number, line in enumerate(lines):
+        console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=True)
+    if left_out:
+        names = ", ".join(left_out)
+        said = f"(left out, for want of width: {names}; a pipe, as to `less -S`, shows all)"
+        console.print(Text(said, style="dim"), soft_wrap=True)
 
 
 def replay_lines(done: Replay) -> list[str]:
@@ -157,12 +150,20 @@ def replay_lines(done: Replay) -> list[str]:
     return [*lines, f"not as it was then: {'; '.join(done.changed) or 'nothing that is known of'}"]
 
 
-def _values(trial: Trial, names: Sequence[str]) -> list[str]:
-    return [cell(trial.config, name) for name in names]
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(name, no_wrap=True)
+def _trials_table(rows: Sequence[Row], results: Results) -> Table:
+    """A table that begins with the trials' ids and swept values."""
+    table = Table()
+    table.add("trial", [row.id for row in rows])
+    _add_values(table, (row.config for row in rows), swept(row.config for row in results))
     return table
+
+
+def _add_values(table: Table, configs: Iterable[Mapping[str, Any]], names: Sequence[str]) -> None:
+    rows = list(configs)
+    for name in names:
+        table.add(name, [cell(config, name) for config in rows])
+
+
+def _add_errors(table: Table, errors: Sequence[str | None]) -> None:
+    if any(errors):
+        table.add("error", [error or "" for error in errors], 2, cut=True)

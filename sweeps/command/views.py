@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Protocol
 
-from rich.table import Table
-
 from sweeps.answer import export
 from sweeps.answer.results import Results, Row, with_loss
 from sweeps.command import tables
+from sweeps.command.columns import Table
 
 if TYPE_CHECKING:
     from sweeps.answer.configurations import Configuration

@@ -26,6 +26,7 @@ from sweeps.definition.parameters import (
     leaves,
     paths,
 )
+from sweeps.definition.text import format_value, in_name
 
 MAX_TRIALS = 100_000
 Neutral = Callable[[Mapping[str, Any]], Collection[str]]
@@ -178,7 +179,7 @@ class Space:
         identity = json.dumps([train, canonical(self._nested(counting))], sort_keys=True)
         digest = hashlib.sha256(identity.encode()).digest()
         trial_id = base64.b32encode(digest[:5]).decode().lower()
-        label = ",".join(f"{name}={format_value(flat[name])}" for name in swept if name in flat)
+        label = ",".join(f"{name}={in_name(flat[name])}" for name in swept if name in flat)
         safe = re.sub(r"[^\w.=+,-]", "_", label).encode()[:_LABEL_LENGTH].decode(errors="ignore")
         return Trial(trial_id, config, f"{safe},{trial_id}" if safe else trial_id)
 
@@ -213,10 +214,3 @@ def cell(config: Mapping[str, Any], name: str) -> str:
     """A parameter as a table shows it, by its dotted name; blank where it does not exist."""
     values = flat(config)
     return format_value(values[name]) if name in values else ""
-
-
-def format_value(value: Any) -> str:
-    """A value as people write it in YAML; drawn numbers are cut to six digits."""
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

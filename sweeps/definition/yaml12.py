@@ -74,6 +74,11 @@ Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 Loader.add_constructor(None, _unknown_tag)
 
 
+def is_text(text: str) -> bool:
+    """Whether a word without quotes is read as text, and not as a number, null or a truth value."""
+    return not any(re.fullmatch(pattern, text) for pattern, _ in _SCALARS.values())
+
+
 def load(text: str) -> Any:
     """Read one YAML document of plain values.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.records.seal import seal
 from tests.conftest import run_command
 
 SMALL = ["parameters.epochs=2", "parameters.lr=[0.01,0.001]", "parameters.batch_size=128"]
@@ -40,7 +41,8 @@ def test_other_numbers_are_named_with_what_has_changed_since(sweep: Path) -> Non
     lines[1]["metrics"]["loss/test"] *= 1.5
     (folder / "history.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     record = json.loads((folder / "trial.json").read_text())
-    (folder / "trial.json").write_text(json.dumps({**record, "code": "another"}))
+    changed = {**record, "code": "another", "sealed": seal(folder)}
+    (folder / "trial.json").write_text(json.dumps(changed))
     done = run_command("replay", "runs/quickstart", key, cwd=sweep)
     assert done.returncode == 1
     assert "epoch 1  the same\nepoch 2  not the same\n" in done.stdout
@@ -55,6 +57,8 @@ def test_what_cannot_be_replayed_says_why(sweep: Path) -> None:
     assert "runs/quickstart holds no trial 'nonsense'; `sweeps status" in unknown.stderr
     key, folder = next(iter(trials(sweep).items()))
     (folder / "history.jsonl").unlink()
+    record = json.loads((folder / "trial.json").read_text())
+    (folder / "trial.json").write_text(json.dumps({**record, "sealed": None}))
     empty = run_command("replay", "runs/quickstart", key, cwd=sweep)
     assert empty.returncode == 2
     assert "has reported nothing yet" in empty.stderr

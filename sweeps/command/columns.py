@@ -1,0 +1,103 @@
+"""Tables as lines of text: as wide as they need to be, or as a terminal is.
+
+On a terminal what matters most stays whole, and what does not fit beside it is left out and named.
+In a pipe or a file nothing is left out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len, set_cell_size
+
+from sweeps.definition.text import one_line
+
+GAP = "  "
+WHOLE = 0
+"""The rank of a column that is never left out."""
+LEAST = 24
+"""Letters of a column of sentences that are worth showing."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; of those that are too many, the one of the highest rank goes first.
+
+    Attributes:
+        right: numbers stand to the right.
+        cut: its cells are sentences, which may be cut to the room that is left; in one column.
+    """
+
+    name: str
+    cells: Sequence[str]
+    rank: int
+    right: bool = False
+    cut: bool = False
+
+    @property
+    def width(self) -> int:
+        return max(map(cell_len, [self.name, *self.cells]))
+
+    def within(self, width: int) -> "Column":
+        cells = [_cut(cell, width) for cell in self.cells]
+        return Column(self.name, cells, self.rank, self.right)
+
+
+@dataclass
+class Table:
+    """Columns of one length."""
+
+    columns: list[Column] = field(default_factory=list)
+
+    def add(
+        self,
+        name: str,
+        cells: Sequence[str],
+        rank: int = WHOLE,
+        *,
+        right: bool = False,
+        cut: bool = False,
+    ) -> None:
+        """Add a column at the right."""
+        texts = [one_line(cell) for cell in cells]
+        self.columns.append(Column(one_line(name), texts, rank, right, cut))
+
+    def fit(self, width: int | None = None) -> tuple[list[str], list[str]]:
+        """The head and the rows as lines, and the names of the columns that were left out."""
+        shown, left_out = list(self.columns), []
+        while width is not None and _needed(shown) > width:
+            last = max(shown, key=lambda column: column.rank)  # of several, the first
+            if last.rank == WHOLE:
+                break  # the terminal wraps the lines
+            shown.remove(last)
+            left_out.append(last.name)
+        if width is not None:
+            room = max(width - _needed(shown), 0) + LEAST
+            shown = [column.within(room) if column.cut else column for column in shown]
+        rows = zip(*([column.name, *column.cells] for column in shown), strict=True)
+        widths = [column.width for column in shown]
+        lines = [
+            GAP.join(
+                _padded(cell, width, column.right)
+                for cell, width, column in zip(row, widths, shown, strict=True)
+            ).rstrip()
+            for row in rows
+        ]
+        order = [column.name for column in self.columns]
+        return lines, sorted(left_out, key=order.index)
+
+    def __str__(self) -> str:
+        return "".join(f"{line}\n" for line in self.fit()[0])
+
+
+def _needed(columns: Sequence[Column]) -> int:
+    widths = [min(column.width, LEAST) if column.cut else column.width for column in columns]
+    return sum(widths) + len(GAP) * (len(columns) - 1)
+
+
+def _padded(cell: str, width: int, right: bool) -> str:
+    room = " " * (width - cell_len(cell))
+    return room + cell if right else cell + room
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell if cell_len(cell) <= width else f"{set_cell_size(cell, width - 3)}..."
