@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Generator, Tensor, nn
 
+from trainer.batch import call, each, leaves, length
 from trainer.fused.common import CannotFuse
 from trainer.fused.recorded import Recorded
 from trainer.fused.streams import Streams, drawing
@@ -21,7 +22,9 @@ from trainer.fused.structure import difference, structure
 if TYPE_CHECKING:
     from trainer.fused.laned import Laned
 
-Inputs: TypeAlias = Tensor | tuple[Tensor, ...]
+Inputs: TypeAlias = Any
+"""A tensor, or a tuple or dict of tensors, as a forward takes them."""
+
 Layout: TypeAlias = "Recorded | Laned"
 
 
@@ -30,8 +33,8 @@ class ModuleArray:
 
     Args:
         members: modules that differ in their values, and in rates of dropout, only.
-        example: one member's input, (N, ...), or several in a tuple, to check the array against
-            the members before it is trusted.
+        example: one member's input, (N, ...), or a tuple of arguments, or a dict of them by name,
+            to check the array against the members before it is trusted.
         streams: for each member the generator that its dropout draws from, on its device; without
             them, new ones.
 
@@ -50,7 +53,7 @@ class ModuleArray:
     ) -> None:
         self.training = True
         self._members = list(members)
-        first = example if isinstance(example, Tensor) else example[0]
+        first = leaves(example)[0]
         if streams is None:
             seeds = range(torch.initial_seed(), torch.initial_seed() + len(members))
             streams = [Generator(first.device).manual_seed(seed % 2**63) for seed in seeds]
@@ -73,10 +76,12 @@ class ModuleArray:
     def size(self) -> int:
         return len(self._members)
 
-    def __call__(self, *inputs: Tensor) -> Any:
+    def __call__(self, *inputs: Tensor, **named: Tensor) -> Any:
         """Map the members' inputs, (K, N, ...) each, to their outputs, (K, N, ...)."""
-        arranged = self.arrange(inputs[0]) if len(inputs) == 1 else inputs
-        return self.outputs(arranged, inputs[0].shape[1])
+        if named or len(inputs) > 1:
+            given: Inputs = named or inputs
+            return self.outputs(given, leaves(given)[0].shape[1])
+        return self.outputs(self.arrange(inputs[0]), inputs[0].shape[1])
 
     def arrange(self, inputs: Tensor) -> Tensor:
         """The members' inputs, of any type of number, as :meth:`outputs` takes them."""
@@ -162,17 +167,15 @@ def _may_be_laned(example: Inputs) -> bool:
 
 
 def _alone(member: nn.Module, example: Inputs, stream: Generator, *, training: bool) -> Any:
-    inputs = (example,) if isinstance(example, Tensor) else example
     with torch.no_grad(), drawing(stream):
-        return copy.deepcopy(member).train(training)(*(one.clone() for one in inputs))
+        return call(copy.deepcopy(member).train(training), each(torch.clone, example))
 
 
 def _together(layout: Layout, example: Inputs, size: int, *, training: bool) -> Any:
-    inputs = (example,) if isinstance(example, Tensor) else example
-    wide = tuple(one.expand(size, *one.shape) for one in inputs)
-    arranged = layout.arrange(wide[0]) if len(wide) == 1 else wide
+    wide = each(lambda one: one.expand(size, *one.shape), example)
+    arranged = layout.arrange(wide) if isinstance(wide, Tensor) else wide
     try:
-        return layout.run(arranged, len(inputs[0]), training=training)
+        return layout.run(arranged, length(example), training=training)
     except CannotFuse:
         raise
     except Exception as error:  # a user's forward may raise anything

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from trainer.batch import each, leaves
 from trainer.fused.recorder import record
 from trainer.fused.streams import Rates, Streams
 from trainer.fused.structure import rates_of
@@ -49,14 +50,14 @@ class Recorded:
 
     def run(self, arranged: Any, count: int, *, training: bool) -> Any:
         """What the forward gives, with the members in front."""
-        inputs = arranged if isinstance(arranged, tuple) else (arranged,)
+        inputs = leaves(arranged)
         shapes = tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in inputs)
         key = (training, torch.is_autocast_enabled(inputs[0].device.type), shapes)
         notes = self._notes.get(key)
         if notes is None:
             # other numbers than those that it will first run on: were they part of the notes,
             # the comparison with the members would show it
-            own = [tensor[0].roll(1, dims=0) for tensor in inputs]
+            own = each(lambda tensor: tensor[0].roll(1, dims=0), arranged)
             pattern = copy.deepcopy(self._pattern).train(training)
             notes = record(pattern, own, self._held, self._size, self._streams)
             self._notes[key] = notes

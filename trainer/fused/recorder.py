@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
+from trainer.batch import call, each
 from trainer.fused.calls import Call, check_constant, vmapped
 from trainer.fused.common import CannotFuse
 from trainer.fused.forms import FORMS, RANDOM
@@ -38,7 +39,7 @@ PUTS = {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__io
 
 def record(
     member: nn.Module,
-    inputs: Sequence[Tensor],
+    inputs: Any,
     held: Callable[[str], Tensor],
     size: int,
     streams: Streams,
@@ -47,7 +48,7 @@ def record(
 
     Args:
         member: one of the models, in the mode that is to be recorded; a copy that may be changed.
-        inputs: one member's.
+        inputs: one member's: a tensor, or a tuple or dict of them.
         held: the array's tensor for a parameter or buffer of this name, (K, *shape).
         size: the number of models.
         streams: where random numbers come from.
@@ -62,17 +63,11 @@ def record(
     for name, tensor in (*member.named_parameters(), *member.named_buffers()):
         recorder.know(tensor, recorder.hold(name, held(name)))
     buffers = dict(member.named_buffers())
-    arguments = []
-    for number, tensor in enumerate(inputs):
-        own = tensor.detach().clone()
-        if own.is_floating_point():  # what is computed of it without our knowing will show
-            own = own.requires_grad_().clone()
-        recorder.know(own, recorder.graph.placeholder(f"input{number}"))
-        arguments.append(own)
+    arguments = each(recorder.take, inputs)
     outside, described = _outside(), structure(member)
     with torch.random.fork_rng(), torch.enable_grad():
         with recorder:
-            outputs = member(*arguments)
+            outputs = call(member, arguments)
         recorder.finish()
     if _outside() != outside:
         raise CannotFuse("its forward draws random numbers from Python or NumPy")
@@ -101,6 +96,14 @@ class Recorder(TorchFunctionMode):
     def know(self, tensor: Tensor, node: fx.Node) -> None:
         self._nodes[id(tensor)] = node
         self._alive.append(tensor)
+
+    def take(self, given: Tensor) -> Tensor:
+        """One of the forward's inputs; its own, as it may be changed."""
+        own = given.detach().clone()
+        if own.is_floating_point():  # what is computed of it without our knowing will show
+            own = own.requires_grad_().clone()
+        self.know(own, self.graph.placeholder(f"input{len(self._alive)}"))
+        return own
 
     def hold(self, name: str, value: Any) -> fx.Node:
         """A node for something that the array has, or that does not change."""
@@ -168,12 +171,12 @@ class Recorder(TorchFunctionMode):
                 notes[1]["streams"] = self._constant(self._streams)
             return self.graph.call_function(physical, *notes)
         tensors = [t for t in _tensors((args, kwargs)) if id(t) in self._nodes]
-        call = Call(func, args, kwargs, tensors, self._size)
+        own = Call(func, args, kwargs, tensors, self._size)
         nodes = [self._node(tensor) for tensor in tensors]
         if draws:
-            extra = (self._constant(self._streams), self._constant(call), *nodes)
+            extra = (self._constant(self._streams), self._constant(own), *nodes)
             return self.graph.call_function(drawn, extra)
-        return self.graph.call_function(vmapped, (self._constant(call), *nodes))
+        return self.graph.call_function(vmapped, (self._constant(own), *nodes))
 
     def _know_result(self, result: Any, node: fx.Node) -> None:
         if isinstance(result, Tensor):

@@ -146,6 +146,8 @@ def test_inputs_and_outputs_may_be_several() -> None:
     array = ModuleArray(models, (torch.rand(2, 4), torch.rand(2, 4)))
     x, y = torch.rand(SIZE, 3, 4), torch.rand(SIZE, 3, 4)
     outputs = array(x, y)
+    named = ModuleArray(models, {"y": torch.rand(2, 4), "x": torch.rand(2, 4)})(y=y, x=x)
+    torch.testing.assert_close(named["sum"], outputs["sum"])
     for index, model in enumerate(models):
         alone = model(x[index], y[index])
         torch.testing.assert_close(outputs["sum"][index], alone["sum"])
