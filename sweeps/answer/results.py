@@ -81,6 +81,17 @@ class Results(Sequence[Row]):
 
         return as_html(self)
 
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters as the sweep's file has them: axes, distributions and fixed values."""
+        found = self._overview.sweep.get("parameters")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def budget(self) -> str | None:
+        """The parameter that says how long a trial trains, if it can be raised."""
+        return self._overview.budget
+
     @cached_property
     def standings(self) -> "Standings":
         """The configurations, compared with the best of them."""

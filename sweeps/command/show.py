@@ -1,22 +1,34 @@
 """`sweeps report`, `sweeps replay` and `sweeps board`: a sweep looked at more closely."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sweeps.answer.replay import replay
-from sweeps.answer.report import read_report
 from sweeps.answer.tensorboard import show_board
 from sweeps.command import tables
-from sweeps.command.console import exits, out, write_bytes
-from sweeps.command.options import All, Directory, Output
+from sweeps.command.console import exits, out
+from sweeps.command.options import All, Directory
 from sweeps.driver.signals import stops_as_interrupts
 
 
 @exits
-def report(directory: Directory, output: Output = None, everything: All = False) -> int:
-    """Write a sweep as one HTML page that needs nothing else."""
-    write_bytes(read_report(directory, everything=everything).encode(), output)
+def report(
+    directory: Directory,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write to FILE [default: DIR/report.html]")
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="FOLDER", help="the charts as pictures, too")
+    ] = None,
+    everything: All = False,
+) -> int:
+    """Write a sweep as one page: the answer and how sure it is; also while it runs."""
+    from sweeps.answer.report import write_report  # imports NumPy and SciPy
+
+    for path in write_report(directory, output=output, pictures=png, everything=everything):
+        out.print(path, soft_wrap=True)
     return 0
 
 

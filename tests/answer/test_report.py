@@ -1,160 +1,286 @@
-"""The report is one page that needs nothing else and shows what the records hold, as text."""
+"""The report is one page that needs nothing else, shows what the records hold, and can be used."""
 
 import json
 import math
-from html.parser import HTMLParser
+import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from sweeps.answer.report import read_report
-from sweeps.definition.space import Trial
-from sweeps.records.ledger import Ledger
-from sweeps.records.record import Overview, Record, Status
+from sweeps.answer.report import read_report, series
+from sweeps.answer.report.advice import advice
+from sweeps.answer.results import read_results
+from sweeps.records.record import Status
+from tests.answer.directory import Made, curve, write_sweep
 from tests.conftest import run_command
 
-HOSTILE = '<script>alert("x")</script>'
-HISTORIES: dict[str, list[float]] = {
-    "steady": [0.5, 0.6, 0.7],
-    "peaked": [0.5, 0.9, math.nan, 0.1],
-    "broken": [0.2],
-    "waiting": [],
-}
+BROWSER = shutil.which("chromium")
+FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
+HOSTILE = '</script><img src=x onerror="document.title=1">{{ 7*7 }}'
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt install chromium")
 
 
-class Page(HTMLParser):
-    """The elements of a page: tables' rows, curves by their titles, and all tags."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self.paths: dict[str, str] = {}
-        self.best: list[str] = []
-        self.tags: set[str] = set()
-        self._stack: list[tuple[str, dict[str, str | None]]] = []
-        self._title = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self._stack.append((tag, dict(attrs)))
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-        if tag == "path":
-            self.paths[self._title] = str(dict(attrs)["d"])
-            if self._stack[-2][1]["class"] == "curve best":
-                self.best.append(self._title)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        while self._stack and self._stack.pop()[0] != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        inside = self._stack[-1][0] if self._stack else ""
-        if inside in ("td", "th"):
-            self.rows[-1][-1] += data
-        if inside == "title":
-            self._title = data
+def grid(folder: Path, seeds: int = 3, mode: str = "max") -> Path:
+    """lr 0.01 wants batch 128 and lr 0.001 batch 32; one trial failed, one waits."""
+    generator = np.random.default_rng(0)
+    trials = []
+    for lr in (0.01, 0.001):
+        for batch in (32, 64, 128):
+            for seed in range(seeds):
+                level = (
+                    0.8 + 0.05 * ((lr, batch) in ((0.01, 128), (0.001, 32))) + 0.02 * (lr == 0.001)
+                )
+                ends = level + 0.003 * generator.normal()
+                values = [1 - v if mode == "min" else v for v in (ends - 0.2, ends - 0.02, ends)]
+                config = {"lr": lr, "batch": batch, "note": HOSTILE, "seed": seed}
+                trials.append(Made(config, curve(*values)))
+    extra = {"batch": 256, "note": HOSTILE, "seed": 0}
+    trials.append(Made({"lr": 0.01, **extra}, [], Status.FAILED, f"ValueError: {HOSTILE}"))
+    trials.append(Made({"lr": 0.001, **extra}, [], Status.PENDING))
+    return write_sweep(folder, trials, name="mine", mode=mode)
 
 
-@pytest.fixture(params=["max", "min"])
-def mode(request: pytest.FixtureRequest) -> str:
-    chosen: str = request.param
-    return chosen
-
-
-@pytest.fixture
-def directory(mode: str, tmp_path: Path) -> Path:
-    """Four trials, of which one has failed with what a page must not take for markup."""
-    trials = [
-        Trial(name, {"lr": i % 2, "note": f"<b>{i}", "seed": 0}, name)
-        for i, name in enumerate(HISTORIES)
-    ]
-    ledger = Ledger(tmp_path)
-    ledger.write_overview(
-        Overview("<i>mine", "score", mode, {"train": "trainer:train"}, tuple(trials))
-    )
-    for trial in trials:
-        values = HISTORIES[trial.id]
-        status = Status.FINISHED if len(values) > 1 else Status.PENDING
-        failed = trial.id == "broken"
-        status = Status.FAILED if failed else status
-        error = f"ValueError: {HOSTILE}" if failed else None
-        path = f"trials/{trial.name}"
-        ledger.write(Record(trial.id, trial.config, path, status, 1, error))
-        numbers = [v if math.isfinite(v) else str(v) for v in values]
-        reports = [
-            {"step": step, "metrics": {"score": v}, "seconds": 1.0, "checkpoint": None}
-            for step, v in enumerate(numbers)
-        ]
-        text = "".join(f"{json.dumps(report)}\n" for report in reports)
-        (tmp_path / path / "history.jsonl").write_text(text)
-    return tmp_path
-
-
-def test_a_page_shows_every_trial_best_first_and_what_failed_with_its_reason(
-    directory: Path, mode: str
-) -> None:
-    page = Page(read_report(directory))
-    trials = [row[0] for row in page.rows if len(row) == 9][1:]
-    ranked = ["steady", "peaked"] if mode == "max" else ["peaked", "steady"]
-    assert trials == [*ranked, "broken", "waiting"]
-    assert ["broken", f"ValueError: {HOSTILE}"] in page.rows
-
-
-def test_curves_are_broken_where_a_value_is_no_number_and_the_best_stands_out(
-    directory: Path, mode: str
-) -> None:
-    page = Page(read_report(directory))
-    curves = {title.split()[0]: path for title, path in page.paths.items()}
-    assert set(curves) == {"steady", "peaked", "broken"}
-    assert [curves["steady"].count(step) for step in "ML"] == [1, 2]
-    assert [curves["peaked"].count(step) for step in "ML"] == [2, 1]
-    assert [title.split()[0] for title in page.best] == ["steady" if mode == "max" else "peaked"]
-
-
-def test_each_swept_value_is_told_what_its_trials_came_to(directory: Path, mode: str) -> None:
-    page = Page(read_report(directory))
-    of_steady_and_broken = {
-        "max": ["lr", "0", "2", "0.4500", "0.3536", "0.7000"],
-        "min": ["lr", "0", "2", "0.3500", "0.2121", "0.2000"],
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished grid with all that a page can show of it."""
+    folder = grid(tmp_path_factory.mktemp("report"))
+    best = read_results(folder).best
+    assert best is not None
+    examination = {
+        "classes": ["shirt", HOSTILE],
+        "confusion": [[8, 2], [1, 9]],
+        "wrong": [{"index": 3, "target": 0, "predicted": 1, "probability": 0.97, "png": PIXEL}],
     }
-    assert of_steady_and_broken[mode] in page.rows
-    best = "0.9000" if mode == "max" else "0.1000"
-    assert ["lr", "1", "1", best, "", best] in page.rows
+    (folder / best.path / "examination.json").write_text(json.dumps(examination))
+    return folder
 
 
-def test_nothing_of_a_record_is_markup_and_nothing_is_fetched(directory: Path) -> None:
-    text = read_report(directory)
-    assert HOSTILE not in text
-    page = Page(text)
-    assert not {"script", "link", "img", "iframe", "b", "i"} & page.tags
-    assert "http" not in text
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS.split())
+        yield started
+        started.close()
 
 
-def test_a_sweep_without_a_report_yet_has_a_page(directory: Path) -> None:
-    for file in directory.glob("trials/*/history.jsonl"):
-        file.unlink()
-    text = read_report(directory)
-    assert "no trial has reported the metric yet" in text
-    assert "<svg" not in text
+class Opened:
+    """A page in a real browser, with whatever it complains of or asks for."""
+
+    def __init__(self, browser: Browser, file: Path, **settings: Any) -> None:
+        self.page: Page = browser.new_page(**settings)
+        self.told: list[str] = []
+        self.page.on("console", lambda m: self.told.append(m.text))
+        self.page.on("pageerror", lambda error: self.told.append(str(error)))
+        self.page.on("request", lambda request: self._ask(request.url))
+        self.page.goto(file.as_uri())
+        self.page.locator("html[data-drawn]").wait_for(state="attached", timeout=30_000)
+
+    def _ask(self, url: str) -> None:
+        if not url.startswith(("file:", "data:")):
+            self.told.append(url)
+
+    def column(self, name: str) -> list[str]:
+        heads = [text.strip() for text in self.page.locator("#table thead th").all_inner_texts()]
+        at = next(i for i, head in enumerate(heads) if head.rstrip(" ▲▼") == name)
+        rows = self.page.locator("#table tbody tr:visible")
+        return [row.locator("td").nth(at).inner_text() for row in rows.all()]
+
+    def curves(self) -> int:
+        """Lines of the first chart that are drawn."""
+        return self.page.locator("#curves g.mark-line path").count()
 
 
-def test_the_command_writes_to_a_file_or_to_standard_output(directory: Path) -> None:
-    shown = run_command("report", str(directory), cwd=directory)
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout.startswith("<!doctype html>")
+@pytest.fixture(scope="module")
+def file(directory: Path) -> Path:
+    done = run_command("report", str(directory), "--png", "pictures", cwd=directory)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{directory}/report.html"
+    names = {Path(line).stem for line in lines[1:]}
+    assert names == {"curves", "loss", "effects", "interaction", "parallel", "importance"}
+    assert all((directory / line).read_bytes().startswith(b"\x89PNG") for line in lines[1:])
+    return directory / "report.html"
+
+
+@needs_browser
+def test_a_browser_opens_it_alone_and_finds_nothing_to_complain_of(
+    browser: Browser, file: Path
+) -> None:
+    opened = Opened(browser, file)
+    assert opened.told == []
+    assert file.stat().st_size < 6e6
+    body = opened.page.locator("body").inner_text()
+    assert "best: lr=0.001 batch=32, score 0.8682 ± 0.0020 (3 seeds); it can" in body
+    for heading in (
+        "What to do next",
+        "Configurations",
+        "Curves",
+        "What each parameter does",
+        "lr and batch act together",
+        "All configurations at once",
+        "Importance",
+        "What the best configuration gets wrong",
+        "How it was run",
+        "Failures",
+    ):
+        assert opened.page.get_by_role("heading", name=heading).count() == 1
+    for chart in ("curves", "loss", "effects", "interaction", "parallel", "importance"):
+        assert opened.page.locator(f"#{chart} svg").count() == 1
+
+
+@needs_browser
+def test_text_of_a_record_is_never_markup(browser: Browser, file: Path) -> None:
+    opened = Opened(browser, file)
+    assert opened.page.title() == "mine"
+    assert opened.page.locator("img").count() == 1  # the picture of the mistake
+    assert f"ValueError: {HOSTILE}" in opened.page.locator("body").inner_text()
+    assert HOSTILE in opened.page.locator(".confusion").inner_text()
+
+
+@needs_browser
+def test_the_table_is_sorted_filtered_and_switches_curves(browser: Browser, file: Path) -> None:
+    opened = Opened(browser, file)
+    page = opened.page
+    assert opened.column("told apart")[0] == "best"
+    page.get_by_role("button", name="batch").click()
+    assert opened.column("batch") == ["32", "32", "64", "64", "128", "128", "256", "256"]
+    page.get_by_role("button", name="batch").click()
+    assert opened.column("batch")[0] == "256"
+    page.get_by_role("button", name="score", exact=True).click()
+    assert opened.column("score")[-2:] == ["", ""]
+    page.locator("#filter").fill("lr=0.01 finished")
+    assert opened.column("lr") == ["0.01"] * 3
+    assert page.locator("#count").inner_text() == "3 of 8 configurations"
+    page.locator("#filter").fill("")
+    assert opened.curves() == 6
+    page.locator("#table tbody input").first.uncheck()
+    page.wait_for_function("document.querySelectorAll('#curves g.mark-line path').length == 5")
+    page.locator("#five").click()
+    page.wait_for_function("document.querySelectorAll('#curves g.mark-line path').length == 5")
+    page.locator("#none").click()
+    page.wait_for_function("document.querySelectorAll('#curves g.mark-line path').length == 0")
+    assert opened.told == []
+
+
+@needs_browser
+def test_a_curve_tells_its_configuration_where_the_pointer_is(browser: Browser, file: Path) -> None:
+    opened = Opened(browser, file)
+    opened.page.locator("#curves g.mark-symbol path").first.hover(force=True)
+    tip = opened.page.locator("#vg-tooltip-element")
+    tip.get_by_text("lr=").first.wait_for(timeout=5000)
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_nothing_is_wider_than_the_screen_and_text_is_as_large_as_elsewhere(
+    browser: Browser, file: Path, scheme: Any, width: int
+) -> None:
+    opened = Opened(browser, file, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = opened.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('.chart svg text')].filter(t => t.textContent).map("
+        "t => parseFloat(getComputedStyle(t).fontSize)"
+        " * Math.hypot(t.getScreenCTM().a, t.getScreenCTM().b))"
+    )
+    assert min(sizes) >= 10
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+@needs_browser
+def test_on_paper_no_column_is_cut_and_heads_are_repeated(browser: Browser, file: Path) -> None:
+    opened = Opened(browser, file, viewport={"width": 703, "height": 1000})  # A4 less margins
+    opened.page.emulate_media(media="print")
+    fits = (
+        "[...document.querySelectorAll('table')].every(t => t.getBoundingClientRect().right <= {})"
+    )
+    assert opened.page.evaluate(fits.format(703))
+    head = opened.page.locator("#table thead")
+    assert head.evaluate("e => getComputedStyle(e).display") == "table-header-group"
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_the_interaction_is_told_in_words_in_either_mode(tmp_path: Path, mode: str) -> None:
+    page = read_report(grid(tmp_path, mode=mode))
+    assert "lr and batch act together" in page
+    words = re.search(r"<p>(lr=0.01 is best with batch=128 [^<]*)", page)
+    assert words is not None
+    assert "seed</b>" not in page  # its effect is the noise
+
+
+def test_drawn_parameters_get_a_curve_over_their_logarithm(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    rates = 10 ** generator.uniform(-5, -1, 60)
+    trials = [Made({"lr": float(lr)}, curve(0.9 - 0.1 * (math.log10(lr) + 3) ** 2)) for lr in rates]
+    space = {"lr": {"log_uniform": [1e-5, 1e-1]}}
+    folder = write_sweep(tmp_path, trials, parameters=space, samples=60)
+    page = read_report(folder)
+    [specs] = re.findall(r'id="specs">(.*?)</script>', page, flags=re.DOTALL)
+    charts = json.loads(specs)
+    assert "effects" not in charts
+    layers = charts["drawn-0"]["layer"]
+    assert [layer["mark"]["type"] for layer in layers] == ["area", "circle", "line"]
+    assert layers[1]["encoding"]["x"]["scale"]["type"] == "log"
+
+
+def test_what_to_do_next_follows_from_what_was_found(tmp_path: Path) -> None:
+    def told(trials: list[Made], **sweep: Any) -> str:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        results = read_results(write_sweep(folder, trials, **sweep))
+        return " ".join(advice(results, series.find(results)))
+
+    flat = [0.5, 0.5, 0.5, 0.5]
+    one_seed = [Made({"lr": lr}, curve(*flat, 0.9 - lr)) for lr in (0.1, 0.2, 0.3)]
+    assert "Noise can't be judged from one seed" in told(one_seed)
+    assert "lr=0.1 lies at the low end of what was tried" in told(one_seed)
+    noise = [0.0, 0.001, -0.001, 0.0005]
+    rising = [
+        Made({"lr": lr, "seed": s}, curve(*(0.1 * e - abs(lr - 2) + noise[s] for e in range(9))))
+        for lr in (1, 2, 3)
+        for s in range(4)
+    ]
+    assert "still rises by 0.1000 an epoch at the end: train longer (18 epochs)" in told(rising)
+    assert "lies at" not in told(rising)
+    tied = [
+        Made({"net": net, "seed": s}, curve(0.9 + 0.01 * ((s * 7 + net) % 3)))
+        for net in (1, 2)
+        for s in range(3)
+    ]
+    assert re.search("1 configuration can't be told apart from the best: seeds=", told(tied))
+    failed = [Made({}, [], Status.FAILED, "no")]
+    assert "1 trial has failed: the reasons are below" in told(failed)
+    assert "let a validation metric choose" in told(one_seed, select="best")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"classes": ["a"], "confusion": [[1, 2]]}', "{}"])
+def test_an_examination_that_is_none_is_passed_over(tmp_path: Path, content: str) -> None:
+    folder = write_sweep(tmp_path, [Made({}, curve(0.5))])
+    [row] = read_results(folder)
+    (folder / row.path / "examination.json").write_text(content)
+    assert "gets wrong" not in read_report(folder)
+
+
+def test_a_sweep_without_a_report_yet_has_a_page(tmp_path: Path) -> None:
+    page = read_report(write_sweep(tmp_path, [Made({"lr": 1}, [], Status.PENDING)]))
+    assert "No trial has finished yet." in page
+    assert "vegaEmbed" not in page.split("// Draws the charts")[0]
+
+
+def test_a_page_goes_where_it_is_told_or_says_why_not(directory: Path) -> None:
     written = run_command("report", str(directory), "--output", "page.html", cwd=directory)
-    assert (written.returncode, written.stdout, written.stderr) == (0, "", "")
-    assert (directory / "page.html").read_text() == shown.stdout
+    assert (written.returncode, written.stdout, written.stderr) == (0, "page.html\n", "")
     nowhere = run_command("report", str(directory), "--output", "none/page.html", cwd=directory)
     assert nowhere.returncode == 2
-    assert "--output none/page.html cannot be written" in nowhere.stderr
+    assert "none/page.html cannot be written: No such file or directory" in nowhere.stderr
     missing = run_command("report", "none", cwd=directory)
     assert (missing.returncode, "none holds no sweep" in missing.stderr) == (2, True)
