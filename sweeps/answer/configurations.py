@@ -11,6 +11,7 @@ import numpy as np
 
 from sweeps.answer.rows import Row
 from sweeps.answer.statistics.comparison import Comparison, compare
+from sweeps.definition.space import flat
 from sweeps.records.record import Status
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class Configuration:
     difference: float | None = None
     margin: float | None = None
     apart: bool | None = None
+
+    @cached_property
+    def values(self) -> Mapping[str, Any]:
+        """The parameters by dotted names, ``model.width`` for what is within ``model``."""
+        return flat(self.config)
 
     @property
     def counted(self) -> tuple[Row, ...]:

@@ -81,11 +81,12 @@ class Results(Sequence[Row]):
 
         return as_html(self)
 
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """The parameters as the sweep's file has them: axes, distributions and fixed values."""
-        found = self._overview.sweep.get("parameters")
-        return found if isinstance(found, Mapping) else {}
+    def asked(self, name: str) -> Any:
+        """A parameter as the sweep's file has it, by its dotted name: axis, distribution, value."""
+        found: Any = self._overview.sweep.get("parameters")
+        for part in name.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        return found
 
     @property
     def budget(self) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sweeps.answer.rows import Row
 from sweeps.definition import yaml12
+from sweeps.definition.space import flat
 from sweeps.errors import SweepsError, did_you_mean, shown
 
 FIELDS = ("id", "seed", "status", "epochs", "seconds", "attempts", "where", "error")
@@ -75,7 +76,7 @@ def matching(rows: Sequence[Row], conditions: Iterable[str]) -> list[Row]:
 
 def named(row: Row) -> dict[str, Any]:
     """What can be asked of a row by name: its fields, then metrics, then parameters."""
-    return {**{name: getattr(row, name) for name in FIELDS}, **row.metrics, **row.config}
+    return {**{name: getattr(row, name) for name in FIELDS}, **row.metrics, **flat(row.config)}
 
 
 def _is_number(value: Any) -> bool:

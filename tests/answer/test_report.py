@@ -131,7 +131,7 @@ def test_a_browser_opens_it_alone_and_finds_nothing_to_complain_of(
         "How it was run",
         "Failures",
     ):
-        assert opened.page.get_by_role("heading", name=heading).count() == 1
+        assert opened.page.get_by_role("heading", name=heading, exact=True).count() == 1
     for chart in ("curves", "loss", "effects", "interaction", "parallel", "importance"):
         assert opened.page.locator(f"#{chart} svg").count() == 1
 

@@ -11,8 +11,7 @@ from sweeps.answer.configurations import Configuration
 from sweeps.answer.report.series import Findings, is_log
 from sweeps.answer.results import Results
 from sweeps.answer.statistics.power import MOST_SEEDS, seeds_needed
-from sweeps.answer.summary import number
-from sweeps.definition.space import format_value
+from sweeps.definition.text import format_value, number
 from sweeps.records.record import Status
 
 
@@ -79,19 +78,19 @@ def _edges(results: Results, findings: Findings) -> list[str]:
 
 
 def _edge(results: Results, name: str, good: Sequence[Configuration]) -> str | None:
-    values: list[Any] = [each.config.get(name) for each in results.standings if each.n]
+    values: list[Any] = [each.values.get(name) for each in results.standings if each.n]
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         return None
     log = is_log(results, name, values)
     tried = sorted(set(values))
     if len(tried) < 2:
         return None
-    at = [_share(each.config[name], tried, log=log) for each in good]
+    at = [_share(each.values[name], tried, log=log) for each in good]
     low, high = max(at) <= 0.05, min(at) >= 0.95
     if not (low or high):
         return None
     beyond, end = _beyond(tried, low=low, log=log), "low" if low else "high"
-    best = format_value(good[0].config[name])
+    best = format_value(good[0].values[name])
     hint = f": try {format_value(beyond)} too" if beyond is not None else ""
     return f"{name}={best} lies at the {end} end of what was tried{hint}."
 

@@ -10,8 +10,7 @@ from sweeps.answer.report.series import Findings
 from sweeps.answer.results import Results, with_loss
 from sweeps.answer.statistics.curve import fit_curve
 from sweeps.answer.statistics.effects import Effect, Interaction
-from sweeps.answer.summary import number
-from sweeps.definition.space import format_value
+from sweeps.definition.text import format_value, number
 
 Spec = dict[str, Any]
 
@@ -103,9 +102,9 @@ def scatter(results: Results, name: str, *, log: bool) -> Spec | None:
     import altair as alt
 
     points = [
-        {"x": float(each.config[name]), "y": each.mean}
+        {"x": float(each.values[name]), "y": each.mean}
         for each in results.standings
-        if each.mean is not None and each.config.get(name) is not None
+        if each.mean is not None and each.values.get(name) is not None
     ]
     if not points:
         return None

@@ -15,13 +15,13 @@ from sweeps.answer.summary import (
     best_line,
     epochs_text,
     mean_text,
-    number,
     runs_text,
     standing_text,
     summary,
     swept_names,
 )
-from sweeps.definition.space import format_value
+from sweeps.definition.space import cell
+from sweeps.definition.text import format_value, number
 from sweeps.records.record import Status
 
 MOST_ROWS = 2000
@@ -87,7 +87,7 @@ def _line(
     last = [one.metric(name) for name in metrics]
     state = _state(one.trials)
     cells: list[tuple[str, Any]] = [
-        *((format_value(one.config.get(name)), one.config.get(name)) for name in names),
+        *((cell(one.config, name), one.values.get(name)) for name in names),
         (runs_text(one), one.n),
         (mean_text(one), one.mean),
         *(("" if mean is None else number(mean), mean) for mean in last),

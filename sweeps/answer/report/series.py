@@ -12,8 +12,9 @@ from sweeps.answer.results import Results
 from sweeps.answer.statistics.effects import Effect, Factors, Interaction
 from sweeps.answer.statistics.importance import Importance, importances
 from sweeps.answer.statistics.noise import Array
-from sweeps.answer.summary import label, number, swept_names
-from sweeps.definition.space import format_value
+from sweeps.answer.summary import label, swept_names
+from sweeps.definition.space import cell
+from sweeps.definition.text import number
 
 MOST_LEVELS = 12
 """A parameter with more values than this is rather drawn: it gets a scatter and a curve."""
@@ -57,7 +58,9 @@ def find(results: Results) -> Findings:
         if _is_numeric(values) and len(set(values)) > MOST_LEVELS
     }
     few = {n: v for n, v in levels.items() if n not in drawn and len(set(map(repr, v))) <= 50}
-    factors = Factors(few, results.standings.values, results.mode, crossed=not drawn)
+    points = math.prod(len(set(map(repr, column))) for column in few.values())
+    crossed = not drawn and points == len(results.standings)
+    factors = Factors(few, results.standings.values, results.mode, crossed=crossed)
     means = results.standings.comparison.means
     logs = [name for name, values in levels.items() if is_log(results, name, values)]
     return Findings(
@@ -108,7 +111,7 @@ def parallel(results: Results) -> tuple[list[dict[str, Any]], list[str]]:
             "at": places[name][index],
             "value": number(each.mean or 0.0)
             if name == results.metric
-            else format_value(each.config.get(name)),
+            else cell(each.config, name),
             "mean": each.mean,
         }
         for index, each in enumerate(ranked)
@@ -122,14 +125,14 @@ def is_log(results: Results, name: str, values: Sequence[Any]) -> bool:
     known = [value for value in values if value is not None]
     if not known or not _is_numeric(known) or min(known) <= 0:
         return False
-    asked = results.parameters.get(name)
+    asked = results.asked(name)
     if isinstance(asked, Mapping) and any("log" in str(kind) for kind in asked):
         return True
     return len(set(known)) > 1 and max(known) / min(known) >= 10
 
 
 def _column(results: Results, name: str) -> list[Any]:
-    return [configuration.config.get(name) for configuration in results.standings]
+    return [configuration.values.get(name) for configuration in results.standings]
 
 
 def _is_numeric(values: Sequence[Any]) -> bool:
@@ -155,7 +158,7 @@ def _thinned(epochs: Sequence[int]) -> list[int]:
 
 
 def _places(results: Results, name: str, shown: Sequence[Configuration]) -> list[float]:
-    values = [each.config.get(name) for each in shown]
+    values = [each.values.get(name) for each in shown]
     if _is_numeric(values) and values:
         numbers = np.array(values, dtype=float)
         return _spread_out(np.log(numbers) if is_log(results, name, values) else numbers)
