@@ -23,7 +23,7 @@ from trainer.captured import CapturedStep
 from trainer.config import SPEED, Report
 from trainer.data import Examples, Split, evaluated_at_once, splits_of
 from trainer.feeds import Gathered, Streamed, run
-from trainer.fused import ArrayOptimizer, CannotFuse, ModuleArray, drawing
+from trainer.fused import ArrayOptimizer, CannotFuse, ModuleArray, Timing, drawing
 from trainer.loop import autocast, end_epoch, one_epoch, pick_device, precisely
 from trainer.objectives import (
     Totals,
@@ -34,6 +34,7 @@ from trainer.objectives import (
     on_device,
     resolve_loss,
 )  # fmt: skip
+from trainer.paying import time_array
 from trainer.state import TrainState
 from trainer.task import Setup
 from trainer.tensorboard import TensorBoardLogger
@@ -118,6 +119,10 @@ def train_together(members: list[Member], device: torch.device) -> None:
         member.log_model(example)
     try:
         array = TrainingArray(members, splits, device)
+        timing = array.time()
+        if timing and not timing.pays:
+            array.close()
+            raise CannotFuse(f"an array is {timing.ratio:.2f} times as fast here")
     except CannotFuse as reason:
         print(f"not trained as an array, but one after the other: {reason}", flush=True)
         for member in members:
@@ -155,8 +160,6 @@ class TrainingArray:
         self._setup = members[0].setup
         self._splits, self._device = splits, device
         self._loss = on_device(resolve_loss(self._setup.task.loss), device)
-        if isinstance(splits["train"].example(1), dict):
-            raise CannotFuse("its inputs are named")
         example = each(lambda tensor: tensor.to(device), splits["train"].example(2))
         with precisely("fp32"):
             self._model = ModuleArray(
@@ -201,6 +204,10 @@ class TrainingArray:
                     tested = self._evaluate(name, split)
                     found = [one | other for one, other in zip(found, tested, strict=True)]
         return found
+
+    def time(self) -> Timing | None:
+        """A step of the array beside one of a member alone; nothing is changed by it."""
+        return time_array(self._states, self._learn, self._splits["train"])
 
     def drop(self, indices: Sequence[int]) -> None:
         """Let members go; the others go on as they would have, on less."""
@@ -249,6 +256,15 @@ class TrainingArray:
     def _train_batch(self, size: int) -> None:
         with autocast(self._device, self._setup.settings.precision):
             outputs, targets = self._feed.outputs(self._model, size)
+        self._update(outputs, targets, size)
+
+    def _learn(self, inputs: Any, targets: Any, size: int) -> None:
+        """A step on these inputs and targets, (K, N, ...), in place of the next of the epoch."""
+        with autocast(self._device, self._setup.settings.precision):
+            outputs = run(self._model, inputs)
+        self._update(outputs, targets, size)
+
+    def _update(self, outputs: Any, targets: Any, size: int) -> None:
         outputs = in_full(outputs)
         losses = losses_of(self._loss, outputs, targets, self._smoothings)
         gradients = torch.autograd.grad(losses.sum(), self._parameters)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 
 from trainer import checkpoint
 from trainer.batch import call, leaves, length
@@ -105,16 +106,24 @@ def train_epoch(state: TrainState, split: Examples) -> dict[str, float]:
             state.set_rates(state.next_epoch + (step + 0.5) / steps)
             if task.augment:
                 inputs = task.augment(inputs)
-            loss, outputs = forward(setup, model, inputs, targets)
-            optimizer.zero_grad()
-            loss.backward()
-            if settings.clip:
-                clip_grad_norm_(model.parameters(), settings.clip)
-            optimizer.step()
-            totals.add(loss.detach(), detached(outputs), targets, length(inputs))
+            loss, outputs = train_batch(setup, model, optimizer, inputs, targets)
+            totals.add(loss, outputs, targets, length(inputs))
     [metrics] = totals.read("train", len(split))
     metrics[task.unit + SPEED] = len(split) / (time.perf_counter() - started)
     return metrics
+
+
+def train_batch(
+    setup: "Setup", model: nn.Module, optimizer: Optimizer, inputs: Any, targets: Any
+) -> tuple[Tensor, Any]:
+    """One step; the batch's mean loss and the outputs, as they were before it."""
+    loss, outputs = forward(setup, model, inputs, targets)
+    optimizer.zero_grad()
+    loss.backward()
+    if setup.settings.clip:
+        clip_grad_norm_(model.parameters(), setup.settings.clip)
+    optimizer.step()
+    return loss.detach(), detached(outputs)
 
 
 @torch.no_grad()

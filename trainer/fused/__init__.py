@@ -18,6 +18,7 @@ each computes what it would alone, up to the order of floating-point sums.
     gather.py               a batch of images, for those layers
     vectors.py              the language that kernels are written in, compiled by LLVM
     streams.py              each member's random numbers
+    pays.py                 an array's step beside a member's, timed
     optim.py blocks.py      an optimizer with settings and schedules for each member,
     adam.py sgd.py          and the arithmetic of each kind
 
@@ -27,6 +28,7 @@ What cannot be fused is refused by name, never approximated.
 from trainer.fused.array import ModuleArray
 from trainer.fused.common import CannotFuse
 from trainer.fused.optim import ArrayOptimizer
+from trainer.fused.pays import Timing, measure, unchanged
 from trainer.fused.streams import drawing
 from trainer.fused.structure import difference, structure
 
@@ -34,7 +36,10 @@ __all__ = [
     "ArrayOptimizer",
     "CannotFuse",
     "ModuleArray",
+    "Timing",
     "difference",
     "drawing",
+    "measure",
     "structure",
+    "unchanged",
 ]

@@ -1,0 +1,61 @@
+"""Whether to train as an array: timed on a batch, before anything is trained."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from trainer.batch import each, length
+from trainer.data import Examples
+from trainer.fused import Timing, drawing, measure, unchanged
+from trainer.loop import precisely, train_batch
+from trainer.state import TrainState
+
+SHORT = 100
+"""Steps of a whole training; where there are no more, timing would cost more than it could gain."""
+
+_found: dict[tuple[str, int], Timing] = {}
+"""What has been timed in this process, by what an array's members agree in, and their number."""
+
+
+def time_array(
+    states: Sequence[TrainState], learn: Callable[[Any, Any, int], None], train: Examples
+) -> Timing | None:
+    """A step of an array beside one of its first member alone; ``None`` if it is too short.
+
+    Args:
+        states: the members' own, tied to the array's.
+        learn: trains the array on inputs and targets, (K, N, ...), of N examples each.
+    """
+    first = states[0]
+    setup, device = first.setup, first.noise.device
+    settings = setup.settings
+    if math.ceil(len(train) / settings.batch_size) * settings.epochs <= SHORT:
+        return None
+    key = (setup.task.fuse_key(setup.config), len(states))
+    if key not in _found:
+        inputs, targets = next(iter(train.batches(settings.batch_size, None, device)))
+        model, optimizer = copy.deepcopy((first.model, first.optimizer))
+        wide_inputs, wide_targets = (
+            each(lambda tensor: tensor.expand(len(states), *tensor.shape).contiguous(), one)
+            for one in (inputs, targets)
+        )
+        noise = torch.Generator(device)
+        models, optimizers, streams = zip(
+            *((state.model, state.optimizer, state.noise) for state in states), strict=True
+        )
+        model.train()
+        with unchanged(models, optimizers, streams), precisely(settings.precision), drawing(noise):
+            _found[key] = measure(
+                lambda: _ignore(train_batch(setup, model, optimizer, inputs, targets)),
+                lambda: learn(wide_inputs, wide_targets, length(inputs)),
+                len(states),
+                device,
+            )
+    return _found[key]
+
+
+def _ignore(result: Any) -> None:
+    """What a step gives is of no interest to timing."""
