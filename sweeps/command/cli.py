@@ -10,7 +10,6 @@ goes on.
 
 import os
 import sys
-from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated
 
@@ -19,7 +18,8 @@ import typer
 from sweeps.cluster.local import RAY_SETTINGS, environment
 from sweeps.cluster.remote import auth_mode
 from sweeps.command import read, run, show, start, submit
-from sweeps.command.console import out
+from sweeps.command.console import err, out
+from sweeps.command.streams import OutputLost, take_over
 
 COMMANDS = {
     "init": start.init,
@@ -59,14 +59,21 @@ def options(
 
 def main() -> None:
     """The entry point of the command."""
+    take_over()
     with environment(RAY_SETTINGS | auth_mode()):  # some are read when ray is imported, by whomever
         try:
             app()
         except SystemExit as end:
-            if "ray" not in sys.modules or not isinstance(end.code, int):
-                raise
-            status = end.code
-    with suppress(BrokenPipeError):  # the reader of a pipe may be gone
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except OutputLost as lost:
+            status = lost.exit_status
+            if not lost.is_pipe:  # the reader of a pipe may well leave
+                err.print(f"error: {lost}", soft_wrap=True)
+    try:
         sys.stdout.flush()
+    except OutputLost as lost:
+        status = status or lost.exit_status
+    if "ray" in sys.modules:
         sys.stderr.flush()
-    os._exit(status)  # to unload Ray and pandas takes half a second, with all work done
+        os._exit(status)  # to unload Ray and pandas takes half a second, with all work done
+    sys.exit(status)

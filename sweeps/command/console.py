@@ -2,18 +2,32 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
+from sweeps.command.streams import Stream
+from sweeps.definition.text import harmless
 from sweeps.errors import Interrupted, SweepsError
 
-out = Console(highlight=False, markup=False, emoji=False)
-err = Console(highlight=False, markup=False, emoji=False, stderr=True)
+
+class Plain(Console):
+    """Shows text as it is: nothing in it is markup, an emoji's name or an escape sequence."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, stderr=stderr)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        texts = [Text(harmless(o, keep="\n")) if isinstance(o, str) else o for o in objects]
+        super().print(*texts, **options)
+
+
+out = Plain()
+err = Plain(stderr=True)
 
 
 def exits(command: Callable[..., int]) -> Callable[..., None]:
@@ -24,8 +38,7 @@ def exits(command: Callable[..., int]) -> Callable[..., None]:
         try:
             status = command(*args, **kwargs)
         except Interrupted as stop:
-            with suppress(OSError):  # the terminal may be gone
-                err.print(str(stop), soft_wrap=True)
+            err.print(str(stop), soft_wrap=True)
             status = stop.exit_status
         except SweepsError as error:
             err.print(f"error: {error}", soft_wrap=True)
@@ -38,9 +51,10 @@ def exits(command: Callable[..., int]) -> Callable[..., None]:
 def write_bytes(content: bytes, output: Path | None) -> None:
     """To a file, or to standard output as it is."""
     if output is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
+        if isinstance(sys.stdout, Stream):
+            sys.stdout.write_bytes(content)
+        else:
+            sys.stdout.buffer.write(content)
         return
     try:
         output.write_bytes(content)

@@ -21,6 +21,7 @@ from sweeps.command.options import (
     Workers,
     check_choice,
 )
+from sweeps.command.streams import go_on_without
 from sweeps.definition.places import join
 from sweeps.driver.signals import Stopped
 from sweeps.errors import DirectoryError, Interrupted
@@ -46,6 +47,7 @@ def run(
 ) -> int:
     """Bring a directory to the state in FILE: run what is missing, keep what is there."""
     check_choice(retry, fresh)
+    go_on_without()
     sweep = Sweep.from_yaml(file, overrides or ())
     folder = sweep.place(directory, storage)
     announced: list[Outlook] = []

@@ -17,6 +17,7 @@ from sweeps.command.options import (
     Workers,
     check_choice,
 )
+from sweeps.command.streams import go_on_without
 from sweeps.errors import Interrupted, SweepsError
 from sweeps.sweep import Sweep
 
@@ -43,6 +44,7 @@ def submit(
 ) -> int:
     """Run FILE as a job on a Ray cluster; Ctrl-C leaves it running."""
     check_choice(retry, fresh)
+    go_on_without()
     if (file is not None) + (follow is not None) + (stop is not None) != 1:
         raise SweepsError("give one of FILE, --follow JOB and --stop JOB")
     if stop:

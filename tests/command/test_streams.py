@@ -1,0 +1,83 @@
+"""Closed, full and broken outputs: what is shown never decides what is trained, nor how it ends."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import fake_sweep
+
+LOST = {
+    "closed": (">&-", "it is closed"),
+    "full": (">/dev/full", "No space left on device"),
+    "gone": ("| true", "Broken pipe"),
+}
+READING = ["status runs/fake", "results runs/fake", "results runs/fake --format csv", "--help"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a sweep of three trials, whose values are not in ASCII."""
+    folder = tmp_path_factory.mktemp("streams")
+    fake_sweep(folder / "runs/fake", [{"model": "größer"}, {"model": "模型"}, {"model": "z"}])
+    return folder
+
+
+def shell(command: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """A command of a shell's, in which `sweeps` is ours."""
+    script = (
+        f'sweeps() {{ "{sys.executable}" -m sweeps "$@"; }}\n{command}\nexit ${{PIPESTATUS[0]}}'
+    )
+    return subprocess.run(
+        ["bash", "-c", script],
+        cwd=folder,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_command_that_reads_ends_as_others_do_in_a_pipe(command: str, folder: Path) -> None:
+    done = shell(f"(sleep 1; sweeps {command}; echo $? >&2) | true", folder)
+    assert done.stderr == "141\n"
+
+
+@pytest.mark.parametrize("command", READING)
+@pytest.mark.parametrize("lost", ["closed", "full"])
+def test_a_command_that_reads_says_what_is_wrong_with_its_output(
+    lost: str, command: str, folder: Path
+) -> None:
+    redirection, why = LOST[lost]
+    done = shell(f"sweeps {command} {redirection}", folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: standard output cannot be written: {why}\n"
+    assert shell(f"sweeps {command} {redirection} 2>&-", folder).returncode == 1
+
+
+def test_letters_that_an_output_lacks_are_shown_by_their_codes(folder: Path) -> None:
+    done = shell("sweeps results runs/fake", folder, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"gr\xf6\xdfer" in done.stdout
+    assert r"\u6a21\u578b" in done.stdout
+    assert "größer" in shell("sweeps results runs/fake", folder, PYTHONIOENCODING="utf-8").stdout
+
+
+def test_a_sweep_goes_on_without_its_output_and_says_so(tmp_path: Path) -> None:
+    """Each run trains one trial more; its status is the sweep's, not the output's."""
+    fixed = "parameters.epochs=1 parameters.shuffle=true parameters.batch_size=128 --gpus 0"
+    said = "note: standard output cannot be written: {}; the sweep goes on\n"
+    gone = f"(sleep 1; sweeps run quickstart {fixed} parameters.lr=[0.1]; echo $? >&2) | true"
+    assert shell(gone, tmp_path).stderr == f"{said.format('Broken pipe')}0\n"
+    for lost, rates in (("closed", "[0.1,0.2]"), ("full", "[0.1,0.2,0.3]")):
+        redirection, why = LOST[lost]
+        run = f"sweeps run quickstart {fixed} parameters.lr={rates} {redirection}"
+        done = shell(run, tmp_path)
+        assert (done.returncode, done.stderr) == (0, said.format(why))
+        assert shell(f"{run} 2>&-", tmp_path).returncode == 0
+    assert "3 trials: 3 finished" in shell("sweeps status runs/quickstart", tmp_path).stdout
