@@ -6,6 +6,8 @@ results = Sweep.from_yaml("sweep.yaml").run()
 results.best, results.to_dataframe()
 """
 
+from importlib.metadata import version
+
 from sweeps.answer.results import Results, Row, read_results
 from sweeps.definition.resolve import Report, Trainable
 from sweeps.driver.signals import Stopped
@@ -39,3 +41,5 @@ __all__ = [
     "Trainable",
     "read_results",
 ]
+
+__version__ = version("sweepboard")

@@ -198,12 +198,13 @@ class Jobs:
 
     def afterwards(self, job: str) -> str:
         """How to go on with a job that was left running."""
-        at = f"--address {self.address}"
+        at = f"--address {shlex.quote(self.address)}"
+        place = shlex.quote(self._places.get(job, "DIR"))
         return (
             f"the job {job} goes on\n"
             f"follow it with: sweeps submit --follow {job} {at}\n"
             f"stop it with: sweeps submit --stop {job} {at}\n"
-            f"its results, also now: sweeps results {self._places.get(job, 'DIR')}"
+            f"its results, also now: sweeps results {place}"
         )
 
     def _exit_status(self, job: str, info: Mapping[str, Any]) -> int:

@@ -17,7 +17,7 @@ import typer
 
 from sweeps.cluster.local import RAY_SETTINGS, environment
 from sweeps.cluster.remote import auth_mode
-from sweeps.command import read, run, show, start, submit
+from sweeps.command import logs, read, run, show, start, submit
 from sweeps.command.console import err, out
 from sweeps.command.streams import OutputLost, take_over
 
@@ -27,6 +27,7 @@ COMMANDS = {
     "plan": run.plan,
     "submit": submit.submit,
     "status": read.status,
+    "logs": logs.logs,
     "results": read.show_results,
     "report": show.report,
     "replay": show.replay_trial,
@@ -38,7 +39,7 @@ app = typer.Typer(
     name="sweeps",
     help="Run a grid of PyTorch trials and read every one of them in TensorBoard.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -62,7 +63,7 @@ def main() -> None:
     take_over()
     with environment(RAY_SETTINGS | auth_mode()):  # some are read when ray is imported, by whomever
         try:
-            app()
+            app(prog_name="sweeps")
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
         except OutputLost as lost:

@@ -63,14 +63,8 @@ class Table:
 
     def fit(self, width: int | None = None) -> tuple[list[str], list[str]]:
         """The head and the rows as lines, and the names of the columns that were left out."""
-        shown, left_out = list(self.columns), []
-        while width is not None and _needed(shown) > width:
-            last = max(shown, key=lambda column: column.rank)  # of several, the first
-            if last.rank == WHOLE:
-                break  # the terminal wraps the lines
-            shown.remove(last)
-            left_out.append(last.name)
-        if width is not None:
+        shown, left_out = _chosen(self.columns, width)
+        if width is not None:  # where even what stays is too wide, the terminal wraps the lines
             room = max(width - _needed(shown), 0) + LEAST
             shown = [column.within(room) if column.cut else column for column in shown]
         rows = zip(*([column.name, *column.cells] for column in shown), strict=True)
@@ -82,11 +76,21 @@ class Table:
             ).rstrip()
             for row in rows
         ]
-        order = [column.name for column in self.columns]
-        return lines, sorted(left_out, key=order.index)
+        return lines, [column.name for column in left_out]
 
     def __str__(self) -> str:
         return "".join(f"{line}\n" for line in self.fit()[0])
+
+
+def _chosen(columns: Sequence[Column], width: int | None) -> tuple[list[Column], list[Column]]:
+    """Which columns are shown, and which are left out: whatever fits, by rank."""
+    if width is None or _needed(columns) <= width:
+        return list(columns), []
+    kept = [column for column in columns if column.rank == WHOLE]
+    for column in sorted(columns, key=lambda column: column.rank)[len(kept) :]:
+        if _needed([*kept, column]) <= width:
+            kept.append(column)
+    return [c for c in columns if c in kept], [c for c in columns if c not in kept]
 
 
 def _needed(columns: Sequence[Column]) -> int:

@@ -18,8 +18,8 @@ from sweeps.errors import Interrupted, SweepsError
 class Plain(Console):
     """Shows text as it is: nothing in it is markup, an emoji's name or an escape sequence."""
 
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(highlight=False, markup=False, emoji=False, stderr=stderr)
+    def __init__(self, *, stderr: bool = False, quiet: bool = False) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, stderr=stderr, quiet=quiet)
 
     def print(self, *objects: Any, **options: Any) -> None:
         texts = [Text(harmless(o, keep="\n")) if isinstance(o, str) else o for o in objects]

@@ -6,29 +6,28 @@ from collections.abc import Mapping
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from sweeps.answer.results import swept, with_loss
+from sweeps.command.live import Glance, epochs
 from sweeps.definition.space import cell
-from sweeps.definition.text import number
+from sweeps.definition.text import number, one_line
 from sweeps.driver.progress import Progress
+from sweeps.records.best import best_of
 from sweeps.records.record import Record, Status
 
-_STYLES = {
-    Status.RUNNING: "cyan",
-    Status.FINISHED: "green",
-    Status.STOPPED: "green",
-    Status.FAILED: "red",
-    Status.INTERRUPTED: "yellow",
-    Status.PENDING: "dim",
-}
-_ORDER = [Status.RUNNING, Status.FAILED, Status.INTERRUPTED, Status.PENDING]
+FREELY = 20
+"""Lines on a trial's epochs in a pipe, after which it has at most one a second."""
 
 
-def progress_for(console: Console, metric: str) -> Progress:
-    """The display that suits where the output goes."""
-    return LiveTable(console, metric) if console.is_terminal else Lines(console, metric)
+def progress_for(console: Console, metric: str, mode: str, *, verbose: bool = False) -> Progress:
+    """The display that suits where the output goes.
+
+    Args:
+        verbose: a line for every report, on a terminal too.
+    """
+    if console.is_terminal and not verbose:
+        return LiveTable(console, metric, mode)
+    return Lines(console, metric, every=verbose)
 
 
 class Tally:
@@ -88,17 +87,29 @@ class Shown(Progress):
 class Lines(Shown):
     """One plain line per event, for pipes and logs."""
 
+    def __init__(self, console: Console, metric: str, *, every: bool = False) -> None:
+        super().__init__(console, metric)
+        self._every = every
+        self._told: dict[str, tuple[int, float]] = {}
+
     def started(self, record: Record) -> None:
         super().started(record)
         again = f" (attempt {record.attempts})" if record.attempts > 1 else ""
         epoch = f" after epoch {len(record.history)}" if record.history else ""
-        values = "  ".join(f"{n}={v}" for n in self._swept if (v := cell(record.config, n)))
+        values = "  ".join(
+            f"{one_line(n)}={v}" for n in self._swept if (v := cell(record.config, n))
+        )
         self._say(record, "started", f"{values}{epoch}{again}")
 
     def reported(self, record: Record) -> None:
         super().reported(record)
+        now, (count, due) = time.monotonic(), self._told.get(record.id, (0, 0.0))
+        if count >= FREELY and now < due and not self._every:
+            return
+        self._told[record.id] = count + 1, now + 1
         shown = columns(record, self._metric)
-        self._say(record, f"epoch {epochs(record)}", "  ".join(f"{k} {v}" for k, v in shown))
+        told = "  ".join(f"{one_line(name)} {text}" for name, text in shown)
+        self._say(record, f"epoch {epochs(record)}", told)
 
     def retrying(self, record: Record) -> None:
         super().retrying(record)
@@ -118,14 +129,26 @@ class Lines(Shown):
 
 
 class LiveTable(Shown):
-    """A table that is redrawn in place; rows that do not fit the screen are counted."""
+    """What runs and the best so far, redrawn in place; what has failed stays above it."""
+
+    def __init__(self, console: Console, metric: str, mode: str) -> None:
+        super().__init__(console, metric)
+        self._mode = mode
+        self._best: dict[str, dict[str, float]] = {}
 
     def begin(self, records: Mapping[str, Record]) -> None:
         super().begin(records)
+        self._glance = Glance(self._swept, self._metric, self._mode)
+        for record in records.values():
+            self._weigh(record)
         self._live = Live(
             console=self._console, get_renderable=self._draw, refresh_per_second=4, transient=True
         )
         self._live.start()
+
+    def reported(self, record: Record) -> None:
+        super().reported(record)
+        self._weigh(record)
 
     def retrying(self, record: Record) -> None:
         super().retrying(record)
@@ -139,46 +162,22 @@ class LiveTable(Shown):
     def end(self) -> None:
         self._live.stop()
 
+    def _weigh(self, record: Record) -> None:
+        """Keep a trial's best value; of a history that only grows, each report is seen once."""
+        known = self._best.get(record.id)
+        new = record.history[-1:] if known else record.history
+        found = best_of([report.metrics for report in new], self._metric, self._mode)
+        if found and known:
+            found["epoch"] = len(record.history)
+            better = min if self._mode == "min" else max
+            found = better(known, found, key=lambda each: each["value"])
+        if found:
+            self._best[record.id] = found
+
     def _draw(self) -> Group:
+        size = self._console.width, self._console.height
         records = list(self._records.values())
-        room = max(4, self._console.height - 5)
-        hidden = 0
-        if len(records) > room:
-            ranked = sorted(records, key=lambda r: _rank(r.status))[:room]
-            hidden = len(records) - room
-            kept = {record.id for record in ranked}
-            records = [record for record in records if record.id in kept]
-        example = max(records, key=lambda r: len(r.history))
-        names = [name for name, _ in columns(example, self._metric)] or [self._metric]
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("trial", *self._swept):
-            table.add_column(name, no_wrap=True)
-        table.add_column("status", no_wrap=True)
-        for name in ("epoch", *names):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("where", no_wrap=True, overflow="ellipsis")
-        for record in records:
-            shown = dict(columns(record, self._metric))
-            table.add_row(
-                record.id,
-                *(cell(record.config, name) for name in self._swept),
-                Text(record.status, style=_STYLES[record.status]),
-                epochs(record),
-                *(shown.get(name, "") for name in names),
-                record.where or "",
-            )
-        more = [Text(f"... and {hidden} more trials", style="dim")] if hidden else []
-        return Group(table, *more, Text(""), Text(str(self._tally)))
-
-
-def _rank(status: Status) -> int:
-    return _ORDER.index(status) if status in _ORDER else len(_ORDER)
-
-
-def epochs(record: Record) -> str:
-    """``3/5``, or ``3`` where the configuration does not say how many there will be."""
-    total = record.config.get("epochs")
-    return f"{len(record.history)}/{total}" if isinstance(total, int) else str(len(record.history))
+        return self._glance.draw(records, self._best, str(self._tally), size)
 
 
 def fraction(record: Record) -> float:

@@ -5,21 +5,40 @@ from typing import Annotated
 
 import typer
 
+from sweeps.command import complete
 from sweeps.errors import SweepsError
 
 File = Annotated[
-    str, typer.Argument(metavar="FILE", help="a sweep file, or quickstart or fashion-mnist")
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="a sweep file, or quickstart or fashion-mnist",
+        autocompletion=complete.files,
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="overrides, such as parameters.epochs=1 seeds=3"),
 ]
 Directory = Annotated[
-    str, typer.Argument(metavar="DIR", help="the directory of a sweep, a path or a URI")
+    str,
+    typer.Argument(
+        metavar="DIR",
+        help="the directory of a sweep, a path or a URI",
+        autocompletion=complete.directories,
+    ),
+]
+TrialId = Annotated[
+    str, typer.Argument(metavar="ID", help="of the trial", autocompletion=complete.trials)
 ]
 IntoDirectory = Annotated[
     str | None,
-    typer.Option("--dir", metavar="DIR", help="the sweep's directory [default: <storage>/<name>]"),
+    typer.Option(
+        "--dir",
+        metavar="DIR",
+        help="the sweep's directory [default: <storage>/<name>]",
+        autocompletion=complete.directories,
+    ),
 ]
 Storage = Annotated[
     str | None,
@@ -50,6 +69,13 @@ Workers = Annotated[
 Gpus = Annotated[int | None, typer.Option(min=0, metavar="N", help="use N GPUs of this machine")]
 Output = Annotated[
     Path | None, typer.Option(metavar="FILE", help="write to FILE [default: standard output]")
+]
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="say only what went wrong, on standard error")
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="a line for every report, also on a terminal")
 ]
 
 

@@ -1,5 +1,6 @@
 """`sweeps status` and `sweeps results`: what the records say, also while the sweep runs."""
 
+from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from sweeps.answer.summary import best_line, summary
 from sweeps.command import tables, views
 from sweeps.command.console import err, exits, out, write_bytes
 from sweeps.command.options import All, Directory, Output
+from sweeps.command.watch import watch
 from sweeps.errors import SweepsError
 from sweeps.storage.remote_ledger import open_ledger
 
@@ -24,9 +26,18 @@ class Format(StrEnum):
 
 
 @exits
-def status(directory: Directory, everything: All = False) -> int:
+def status(
+    directory: Directory,
+    everything: All = False,
+    follow: Annotated[
+        bool, typer.Option("--watch", "-w", help="look again until the run ends, or Ctrl-C")
+    ] = False,
+) -> int:
     """Show where each trial of a sweep stands, also while it runs."""
     ledger = open_ledger(directory)
+    if follow:
+        with suppress(KeyboardInterrupt):
+            watch(ledger)
     results = results_of(ledger, everything=everything)
     tables.print_table(out, tables.status_table(results))
     for note in results.notes:

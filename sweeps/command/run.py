@@ -1,5 +1,6 @@
 """`sweeps run` and `sweeps plan`: bring a directory to the state in a file, or say how."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -7,7 +8,7 @@ import typer
 from sweeps.answer.results import Results, read_results
 from sweeps.answer.summary import best_line, summary
 from sweeps.command import tables, views
-from sweeps.command.console import exits, out
+from sweeps.command.console import Plain, err, exits, out
 from sweeps.command.display import progress_for
 from sweeps.command.options import (
     Cpus,
@@ -16,8 +17,10 @@ from sweeps.command.options import (
     Gpus,
     IntoDirectory,
     Overrides,
+    Quiet,
     Retry,
     Storage,
+    Verbose,
     Workers,
     check_choice,
 )
@@ -27,6 +30,9 @@ from sweeps.driver.signals import Stopped
 from sweeps.errors import DirectoryError, Interrupted
 from sweeps.records.record import Status
 from sweeps.sweep import Outlook, Sweep
+
+FEW = 10
+"""Failed trials that are each named at the end of a run."""
 
 
 @exits
@@ -44,6 +50,8 @@ def run(
     gpus: Gpus = None,
     retry: Retry = None,
     fresh: Fresh = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> int:
     """Bring a directory to the state in FILE: run what is missing, keep what is there."""
     check_choice(retry, fresh)
@@ -51,13 +59,14 @@ def run(
     sweep = Sweep.from_yaml(file, overrides or ())
     folder = sweep.place(directory, storage)
     announced: list[Outlook] = []
+    said = Plain(quiet=True) if quiet else out
 
     def announce(outlook: Outlook) -> None:
         announced.append(outlook)
         how = f"{outlook.share}; {tables.arrays_line(outlook)}"
-        out.print(f"{sweep.file.name}  {outlook.plan}", soft_wrap=True)
+        said.print(f"{sweep.file.name}  {outlook.plan}", soft_wrap=True)
         for line in (*outlook.notes, how):
-            out.print(line, soft_wrap=True)
+            said.print(line, soft_wrap=True)
 
     try:
         results = sweep.run(
@@ -68,7 +77,7 @@ def run(
             gpus=gpus,
             retry=retry or (),
             fresh=fresh,
-            progress=progress_for(out, sweep.file.metric),
+            progress=progress_for(said, sweep.file.metric, sweep.file.mode, verbose=verbose),
             announce=announce,
         )
     except KeyboardInterrupt as stop:
@@ -76,10 +85,12 @@ def run(
         raise Interrupted(_interrupted(folder), status) from None
     if not announced:
         why = _nothing_to_do(results, folder)
-        out.print(f"{sweep.file.name}  nothing to do: {why}", soft_wrap=True)
+        said.print(f"{sweep.file.name}  nothing to do: {why}", soft_wrap=True)
         for line in results.notes:
-            out.print(line, soft_wrap=True)
-    _print_results(results, folder)
+            said.print(line, soft_wrap=True)
+    _print_results(said, results, folder)
+    if quiet:
+        _print_failures(err, results, folder)
     left = len(announced[0].plan.leave) if announced else 0
     return 0 if results.count(Status.FINISHED, Status.STOPPED) + left == len(results) else 1
 
@@ -113,19 +124,26 @@ def plan(
     return 0
 
 
-def _print_results(results: Results, folder: str) -> None:
-    out.print()
-    tables.print_table(out, views.usual(results).table())
-    out.print(f"\n{summary(results)}", soft_wrap=True)
+def _print_results(said: Plain, results: Results, folder: str) -> None:
+    said.print()
+    tables.print_table(said, views.usual(results).table())
+    said.print(f"\n{summary(results)}", soft_wrap=True)
     if best := best_line(results):
-        out.print(best, soft_wrap=True)
+        said.print(best, soft_wrap=True)
     if results.best and (checkpoint := results.kept_checkpoint(results.best)):
-        out.print(f"its checkpoint: {join(folder, checkpoint)}", soft_wrap=True)
-    for row in results:
-        if row.status == Status.FAILED:
-            log = join(folder, row.path, "errors.log")
-            out.print(f"why {row.id} failed: {log}", soft_wrap=True)
-    out.print(f"see it with: sweeps board {folder}", soft_wrap=True)
+        said.print(f"its checkpoint: {join(folder, checkpoint)}", soft_wrap=True)
+    _print_failures(said, results, folder)
+    said.print(f"see it with: sweeps board {shlex.quote(folder)}", soft_wrap=True)
+
+
+def _print_failures(said: Plain, results: Results, folder: str) -> None:
+    failed = [row for row in results if row.status == Status.FAILED]
+    for row in failed[:FEW]:
+        log = join(folder, row.path, "errors.log")
+        said.print(f"why {row.id} failed: {log}", soft_wrap=True)
+    if len(failed) > FEW:
+        more = f"{len(failed) - FEW} more have failed: sweeps status {shlex.quote(folder)}"
+        said.print(more, soft_wrap=True)
 
 
 def _nothing_to_do(results: Results, folder: str) -> str:

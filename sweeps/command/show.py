@@ -9,7 +9,7 @@ from sweeps.answer.replay import replay
 from sweeps.answer.tensorboard import show_board
 from sweeps.command import tables
 from sweeps.command.console import exits, out
-from sweeps.command.options import All, Directory
+from sweeps.command.options import All, Directory, TrialId
 from sweeps.driver.signals import stops_as_interrupts
 
 
@@ -33,9 +33,7 @@ def report(
 
 
 @exits
-def replay_trial(
-    directory: Directory, trial: Annotated[str, typer.Argument(metavar="ID", help="of the trial")]
-) -> int:
+def replay_trial(directory: Directory, trial: TrialId) -> int:
     """Run one trial again, and say whether its numbers are the same."""
 
     def show(epoch: int, same: bool) -> None:

@@ -93,6 +93,15 @@ class Ledger:
     def store(self, path: str = "") -> None:
         """After it was written by other means than this object's: it is where it belongs."""
 
+    def read(self, path: str) -> bytes | None:
+        """What a file in the directory holds, ``None`` if there is none."""
+        try:
+            return (self.directory / path).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DirectoryError(f"{self.where}/{path} cannot be read: {error.strerror}") from None
+
     def formed(self) -> Mapping[str, Any]:
         """Which trials trained together when the sweep was last run; nothing if it never was."""
         try:

@@ -49,6 +49,9 @@ class MirroredLedger(Ledger):
         (self.directory / FILE).unlink(missing_ok=True)
         self._folders = None
 
+    def read(self, path: str) -> bytes | None:
+        return self.mirror.read(path)
+
     def store(self, path: str = "") -> None:
         self._lease.check()
         self.mirror.push(path)
