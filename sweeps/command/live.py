@@ -87,8 +87,10 @@ class Glance:
             table.add(name, numbers([each.get(name) for each in last]), rank, right=True)
         values = [best.get(record.id, {}) for record in rows]
         texts = numbers([each.get("value") for each in values])
-        table.add(f"best {self.metric}", texts, 5, right=True)
-        table.add("at", [str(each.get("epoch", "")) for each in values], 6, right=True)
+        found = [
+            f"{text} at {v['epoch']}" if v else "" for text, v in zip(texts, values, strict=True)
+        ]
+        table.add("best", found, 3, right=True)
         if any("images_per_second" in each for each in last):
             speeds = [each.get("images_per_second") for each in last]
             texts = ["" if speed is None else f"{speed:,.0f}" for speed in speeds]
