@@ -1,5 +1,5 @@
 # make sweep   the main job on the embedded data: 12 trials, no download, no GPU
-# make test    the tests; test-faults: those that kill, fill disks and damage files, alone
+# make test    the tests; test-quick: those that start no Ray; test-faults: those that kill and damage
 # make check   formatting, lint, types, and what bandit and pip-audit find
 # make bench   the benchmarks on Fashion-MNIST; bench-quick: on a tenth of it
 
@@ -9,7 +9,30 @@ PURELIB := python -c "import sysconfig; print(sysconfig.get_path('purelib'))"
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: sweep test test-faults check bench bench-quick clean
+.PHONY: sweep test test-quick test-faults check bench bench-quick clean
+
+sweep: $(VENV)/ready
+	@$(BIN)/sweeps run quickstart
+
+# first what measures the machine; then three files at a time, on two cores: tests often wait
+test: $(VENV)/ready-to-test
+	@$(BIN)/pytest -m alone
+	@$(BIN)/pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+test-quick: $(VENV)/ready-to-test
+	@$(BIN)/pytest -m "not ray" --numprocesses 2 --dist loadfile
+
+test-faults: those that kill, fill disks and damage files, alone
+# make check   formatting, lint, types, and what bandit and pip-audit find
+# make bench   the benchmarks on Fashion-MNIST; bench-quick: on a tenth of it
+
+VENV := .venv
+BIN := $(VENV)/bin
+PURELIB := python -c "import sysconfig; print(sysconfig.get_path('purelib'))"
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: sweep test test-quick test-faults check bench bench-quick clean
 
 sweep: $(VENV)/ready
 	@$(BIN)/sweeps run quickstart

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,17 +12,36 @@ from typing import Any
 
 import pytest
 
+from tests.commands import marked, run_command, wait_until
+from tests.shared import finished, quickstart, ray_of_tests, run_here
 from trainer import prepare
 
+__all__ = ["finished", "quickstart", "ray_of_tests", "run_command", "run_here", "wait_until"]
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    """Poll until a condition holds, and return what it returned."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    pytest.fail(f"{what}: not within {seconds:.0f} s")
+STARTED = {"quickstart", "ray_of_tests", "open_board"}
+STARTED |= {"bucket", "cluster", "growing", "head", "machines", "shared_sweep", "sweep"}
+"""Fixtures that start a Ray, a TensorBoard or a server; what asks for them is not quick."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes seconds, and begin with it: short tests fill the gaps at the end."""
+    for item in items:
+        if STARTED & {*getattr(item, "fixturenames", ())}:
+            item.add_marker("ray")
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+
+
+@pytest.fixture(autouse=True)
+def only_marked_tests_start_a_ray(request: pytest.FixtureRequest) -> Iterator[None]:
+    """So that ``make test-quick`` stays quick."""
+    before = marked.set(request.node.get_closest_marker("ray") is not None)
+    with pytest.MonkeyPatch.context() as patch:
+        if not marked.get():
+            why = "a test that starts a Ray asks for `run_here`, or is marked: pytest.mark.ray"
+            patch.setattr("sweeps.cluster.local.local_ray", lambda node: pytest.fail(why))
+        yield
+    marked.reset(before)
 
 
 @pytest.fixture(scope="session")
@@ -34,19 +52,6 @@ def fashion_data() -> Path:
         pytest.skip("set SWEEPS_DATA to a folder that holds FashionMNIST/raw to run this test")
     prepare([{"data_dir": folder}])
     return Path(folder)
-
-
-def run_command(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run `sweeps` as a user would, in a folder of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "sweeps", *arguments],
-        cwd=cwd,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
 
 
 class Board:

@@ -1,6 +1,8 @@
-"""What our source must not do: read what runs code, or end what we have not started."""
+"""What our source must be: short files; and must not do: run what it reads, end what is others'."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +37,29 @@ def dangers(source: str) -> Iterator[str]:
 
 
 FILES = [file for package in ("sweeps", "trainer") for file in (HERE / package).rglob("*.py")]
+
+
+OURS = ("sweeps", "trainer", "tests", "benchmarks", "examples", ".ci")
+LONGEST = 350
+"""Lines of a file that is read in one sitting."""
+HEAVY = {"ray", "torch", "torchvision", "tensorboard", "sklearn", "scipy", "pandas", "optuna"}
+
+
+def test_no_file_is_too_long_to_be_read_in_one_sitting() -> None:
+    files = [f for folder in OURS for f in (HERE / folder).rglob("*") if f.suffix in (".py", ".sh")]
+    lengths = {str(f.relative_to(HERE)): len(f.read_text().splitlines()) for f in files}
+    assert {name: n for name, n in lengths.items() if n > LONGEST} == {}
+
+
+def test_a_package_says_what_it_is_and_importing_it_costs_nothing() -> None:
+    """But for ``trainer.fused``, which is for those who have imported torch."""
+    packages = [HERE / "trainer", *(f.parent for f in (HERE / "sweeps").rglob("__init__.py"))]
+    for package in packages:
+        assert ast.get_docstring(ast.parse((package / "__init__.py").read_text())), package
+    names = [".".join(package.relative_to(HERE).parts) for package in packages]
+    code = f"import sys, {', '.join(names)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert not HEAVY & {*done.stdout.split()}
 
 
 def test_nothing_that_runs_code_is_read() -> None:

@@ -17,7 +17,7 @@ from sweeps.answer.report.advice import advice
 from sweeps.answer.results import read_results
 from sweeps.records.record import Status
 from tests.answer.directory import Made, curve, write_sweep
-from tests.conftest import run_command
+from tests.commands import run_command
 
 BROWSER = shutil.which("chromium")
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"

@@ -14,7 +14,7 @@ from sweeps.answer.summary import best_line
 from sweeps.errors import DirectoryError, SweepsError
 from sweeps.records.record import Status
 from tests.answer.directory import Made, curve, write_sweep
-from tests.conftest import run_command
+from tests.commands import run_command
 
 HISTORIES: dict[str, list[float]] = {
     "steady": [0.5, 0.6, 0.7],

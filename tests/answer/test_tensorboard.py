@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.conftest import Board, run_command
+from tests.commands import run_command
+from tests.conftest import Board
+from tests.shared import RunHere
 
 BROWSER = shutil.which("chromium")
 FLAGS = (
@@ -22,32 +24,28 @@ OpenBoard = Callable[[Path], Board]
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a finished quickstart."""
-    folder = tmp_path_factory.mktemp("board")
-    done = run_command("run", "quickstart", cwd=folder)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "12 trials: 12 finished" in done.stdout
-    return folder / "runs/quickstart"
+def directory(quickstart: Path) -> Path:
+    """That of a finished quickstart."""
+    return quickstart / "runs/quickstart"
 
 
 @pytest.fixture(scope="module")
-def trials(quickstart: Path) -> dict[str, dict[str, Any]]:
+def trials(directory: Path) -> dict[str, dict[str, Any]]:
     """The results by the trial's name in TensorBoard."""
-    shown = run_command("results", str(quickstart), "--format", "json", cwd=quickstart)
+    shown = run_command("results", str(directory), "--format", "json", cwd=directory)
     return {row["path"].removeprefix("trials/"): row for row in json.loads(shown.stdout)}
 
 
-def test_there_is_one_event_file_per_trial(quickstart: Path) -> None:
-    folders = list((quickstart / "trials").iterdir())
+def test_there_is_one_event_file_per_trial(directory: Path) -> None:
+    folders = list((directory / "trials").iterdir())
     assert len(folders) == 12
     assert all(len(list(f.glob("events.out.tfevents.*"))) == 1 for f in folders)
 
 
 def test_every_run_is_a_trial_and_can_be_chosen_by_its_values(
-    quickstart: Path, trials: dict[str, Any], open_board: OpenBoard
+    directory: Path, trials: dict[str, Any], open_board: OpenBoard
 ) -> None:
-    runs = open_board(quickstart).wait_for_runs(12)
+    runs = open_board(directory).wait_for_runs(12)
     assert set(runs) == set(trials)
     chosen = [run for run in runs if re.search("lr=0.01,.*shuffle=true", run)]
     assert len(chosen) == 3
@@ -55,9 +53,9 @@ def test_every_run_is_a_trial_and_can_be_chosen_by_its_values(
 
 
 def test_every_trial_has_its_scalars_histograms_images_and_graph(
-    quickstart: Path, trials: dict[str, Any], open_board: OpenBoard
+    directory: Path, trials: dict[str, Any], open_board: OpenBoard
 ) -> None:
-    board = open_board(quickstart)
+    board = open_board(directory)
     board.wait_for_runs(12)
     scalars = board.get("plugin/scalars/tags")
     histograms = board.get("plugin/histograms/tags")
@@ -76,9 +74,9 @@ def test_every_trial_has_its_scalars_histograms_images_and_graph(
 
 
 def test_hparams_has_one_row_a_trial_with_true_types_metrics_and_status(
-    quickstart: Path, trials: dict[str, Any], open_board: OpenBoard
+    directory: Path, trials: dict[str, Any], open_board: OpenBoard
 ) -> None:
-    board = open_board(quickstart)
+    board = open_board(directory)
     board.wait_for_runs(12)
     rows = {row["name"]: row for row in board.hparams()}
     assert set(rows) == set(trials)
@@ -100,7 +98,7 @@ def test_hparams_has_one_row_a_trial_with_true_types_metrics_and_status(
 
 
 def test_a_trial_that_failed_for_good_is_a_failure_and_after_a_good_retry_a_success(
-    tmp_path: Path, open_board: OpenBoard
+    tmp_path: Path, open_board: OpenBoard, run_here: RunHere
 ) -> None:
     module = tmp_path / "unlucky.py"
     module.write_text(
@@ -112,13 +110,13 @@ def test_a_trial_that_failed_for_good_is_a_failure_and_after_a_good_retry_a_succ
         "{name: mine, train: 'unlucky:train', metric: accuracy/test, mode: max,"
         " max_failures: 1, parameters: {lr: [0.1, 0.2]}}\n"
     )
-    assert run_command("run", "sweep.yaml", cwd=tmp_path).returncode == 1
+    assert run_here("run", "sweep.yaml", cwd=tmp_path).returncode == 1
     assert _statuses(open_board(tmp_path / "runs/mine")) == {
         0.1: "STATUS_SUCCESS",
         0.2: "STATUS_FAILURE",
     }
     module.write_text(module.read_text().replace("== 0.2", "== 0.3"))
-    assert run_command("run", "sweep.yaml", cwd=tmp_path).returncode == 0
+    assert run_here("run", "sweep.yaml", cwd=tmp_path).returncode == 0
     assert _statuses(open_board(tmp_path / "runs/mine")) == {
         0.1: "STATUS_SUCCESS",
         0.2: "STATUS_SUCCESS",
@@ -127,9 +125,9 @@ def test_a_trial_that_failed_for_good_is_a_failure_and_after_a_good_retry_a_succ
 
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt install chromium")
 def test_a_browser_shows_twelve_rows_with_metrics_and_every_tab(
-    quickstart: Path, open_board: OpenBoard
+    directory: Path, open_board: OpenBoard
 ) -> None:
-    board = open_board(quickstart)
+    board = open_board(directory)
     board.wait_for_runs(12)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS.split())

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import wait_until
+from tests.commands import wait_until
 from tests.faults.conftest import MARK, marked
 
 PROGRAMS = Path(sys.prefix) / "head" / "bin"

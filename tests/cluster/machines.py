@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tests.conftest import wait_until
+from tests.commands import wait_until
 from tests.faults.conftest import MARK, marked
 
 HEAD, WORKER = "127.0.0.2", "127.0.0.3"  # of 127.0.0.1 Ray makes the address in the network

@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from tests.cluster.machines import HEAD, ROOT, WORKER, Machines, free_port, is_open, missing
-from tests.conftest import run_command, wait_until
+from tests.commands import run_command, wait_until
 from tests.faults.conftest import Sweep
 
 TOKEN = "fedcba9876543210" * 4

@@ -13,7 +13,7 @@ from sweeps.errors import ClusterError
 from sweeps.planning.shares import Node, decide_share
 from tests.cluster.head import Head
 from tests.cluster.test_submit import Submitted
-from tests.conftest import wait_until
+from tests.commands import wait_until
 
 CLUSTER = {
     "cluster_name": "growing",

@@ -11,7 +11,8 @@ from sweeps.definition.places import as_place, is_remote, join
 from sweeps.errors import StorageError
 from sweeps.storage.mirror import Mirror, is_record
 from tests.cluster.conftest import KEY, Bucket, InBucket
-from tests.conftest import Board, run_command, wait_until
+from tests.commands import run_command, wait_until
+from tests.conftest import Board
 
 
 def numbers(sweep: InBucket, bucket: Bucket) -> dict[int, Any]:

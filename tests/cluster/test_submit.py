@@ -1,6 +1,5 @@
 """Sweeps as jobs of a real Ray head: shown, left, stopped, killed, cut off, continued."""
 
-import hashlib
 import json
 import os
 import re
@@ -14,8 +13,9 @@ import pytest
 
 from tests.cluster.conftest import KEY, Bucket
 from tests.cluster.head import Head, Proxy
-from tests.conftest import Board, run_command, wait_until
-from tests.faults.conftest import Sweep, end
+from tests.commands import run_command, wait_until
+from tests.conftest import Board
+from tests.faults.conftest import Sweep, end, losses
 
 DRIVER = r"python sweepboard-job\.py"
 
@@ -92,14 +92,6 @@ class Submitted(Sweep):
         }
         assert found == {x: losses(x) for x in values}
         assert {row["status"] for row in self.rows().values()} == {"finished"}
-
-
-def losses(x: int) -> list[float]:
-    """What `chained` reports for x in its four epochs."""
-    chain = [str(x)]
-    for _ in range(4):
-        chain.append(hashlib.sha256("".join(chain).encode()).hexdigest()[:12])
-    return [int(link, 16) / 16**12 for link in chain[1:]]
 
 
 def job_of(output: str) -> str:

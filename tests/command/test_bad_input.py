@@ -24,7 +24,7 @@ from tests.command.bad_input.case import (
     snapshot,
     sweep,
 )
-from tests.conftest import run_command
+from tests.commands import run_command
 
 FOR_REAL = {
     "every problem of a file is told at once with its dotted path",

@@ -1,4 +1,4 @@
-"""Sweeps run through a real Ray, from the command, on functions of the user's own."""
+"""Sweeps run through a real Ray, on functions of the user's own."""
 
 import json
 import os
@@ -7,15 +7,18 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from tests.conftest import run_command, wait_until
+from tests.commands import run_command, wait_until
+from tests.shared import Done, RunHere
 
 TRAINABLES = Path(__file__).parents[1]
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture
@@ -33,8 +36,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_command("run", "sweep.yaml", *arguments, cwd=folder, SCRATCH=str(folder))
+def run_alone(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, with a Ray of its own."""
+    return run_command("run", "sweep.yaml", *arguments, cwd=folder)
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(folder: Path, run_here: RunHere) -> Run:
+    """The sweep of the folder, on the Ray of the tests."""
+    return lambda *arguments: run_here("run", "sweep.yaml", *arguments, cwd=folder)
 
 
 def rows(folder: Path, directory: str = "runs/mine") -> dict[float, dict[str, Any]]:
@@ -47,11 +60,11 @@ def rows(folder: Path, directory: str = "runs/mine") -> dict[float, dict[str, An
 def test_every_trial_of_a_users_function_is_recorded_and_a_second_run_does_nothing(
     folder: Path,
 ) -> None:
-    done = run(folder)
+    done = run_alone(folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert "3 trials: 3 finished" in done.stdout
     assert "best: " in done.stdout
-    assert "lr=0.001 with loss 0.000333 at epoch 3" in done.stdout
+    assert "lr=0.001, loss 0.000333" in done.stdout
     found = rows(folder)
     assert set(found) == {0.1, 0.2, 0.001}
     row = found[0.1]
@@ -63,7 +76,7 @@ def test_every_trial_of_a_users_function_is_recorded_and_a_second_run_does_nothi
     output = folder / "runs/mine" / row["path"] / "output.log"
     assert output.read_text() == "hello from 0.1\n"
     before = snapshot(folder / "runs/mine/trials")
-    again = run(folder)
+    again = run_alone(folder)
     assert again.returncode == 0
     assert "nothing to do" in again.stdout
     assert snapshot(folder / "runs/mine/trials") == before
@@ -84,8 +97,8 @@ def test_no_worker_is_started_beyond_those_that_run_at_once_and_every_report_is_
     assert len(told) == 128
 
 
-def test_a_plain_ray_tune_function_is_recorded_too(folder: Path) -> None:
-    done = run(folder, "train=trainables:plain")
+def test_a_plain_ray_tune_function_is_recorded_too(folder: Path, run: Run) -> None:
+    done = run("train=trainables:plain")
     assert done.returncode == 0, done.stderr
     row = rows(folder)[0.1]
     assert row["epochs"] == 3
@@ -93,9 +106,9 @@ def test_a_plain_ray_tune_function_is_recorded_too(folder: Path) -> None:
 
 
 def test_a_failing_trial_is_retried_from_its_checkpoint_and_the_others_go_on(
-    folder: Path,
+    folder: Path, run: Run
 ) -> None:
-    done = run(folder, "train=trainables:fails_at_two")
+    done = run("train=trainables:fails_at_two")
     assert done.returncode == 1
     assert "ValueError: cannot go on; it is tried again" in done.stdout
     assert "after epoch 2 (attempt 2)" in done.stdout
@@ -117,14 +130,16 @@ def test_a_failing_trial_is_retried_from_its_checkpoint_and_the_others_go_on(
     (folder / "trainables.py").write_text(
         (folder / "trainables.py").read_text().replace("epoch == 2:", "epoch == 9:")
     )
-    repaired = run(folder, "train=trainables:fails_at_two")
+    repaired = run("train=trainables:fails_at_two")
     assert repaired.returncode == 0
     assert "3 trials: 2 finished, 1 tried again" in repaired.stdout
     assert rows(folder)[0.2]["epochs"] == 4
 
 
-def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(folder: Path) -> None:
-    done = run(folder, "train=trainables:killed_once", "parameters.lr=[0.1]")
+def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(
+    folder: Path, run: Run
+) -> None:
+    done = run("train=trainables:killed_once", "parameters.lr=[0.1]")
     assert (done.returncode, done.stderr) == (0, "")
     assert "its process died" in done.stdout
     row = rows(folder)[0.1]
@@ -132,16 +147,16 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(folder: Pat
 
 
 def test_a_metric_that_is_never_reported_ends_the_sweep_with_the_nearest_name(
-    folder: Path,
+    folder: Path, run: Run
 ) -> None:
-    done = run(folder, "train=trainables:misnamed")
+    done = run("train=trainables:misnamed")
     assert done.returncode == 2
     assert "no 'loss'; it reported 'los'; did you mean 'los'?" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_function_that_reports_nothing_is_an_error(folder: Path) -> None:
-    done = run(folder, "train=trainables:silent")
+def test_a_function_that_reports_nothing_is_an_error(folder: Path, run: Run) -> None:
+    done = run("train=trainables:silent")
     assert done.returncode == 2
     assert "without reporting 'loss'" in done.stderr
 
@@ -149,7 +164,7 @@ def test_a_function_that_reports_nothing_is_an_error(folder: Path) -> None:
 def test_a_trial_uses_as_many_threads_as_its_cpus_and_no_gpu_it_was_not_given(
     folder: Path,
 ) -> None:
-    done = run(
+    done = run_alone(
         folder, "train=trainables:threads", "resources.cpu=2", "resources.gpu=0", "--cpus", "2"
     )
     assert done.returncode == 0, done.stderr
@@ -158,7 +173,7 @@ def test_a_trial_uses_as_many_threads_as_its_cpus_and_no_gpu_it_was_not_given(
 
 
 def test_quarters_pack_four_trials_on_each_of_two_gpus(folder: Path) -> None:
-    done = run(
+    done = run_alone(
         folder, "train=trainables:threads", "resources.gpu=0.25", "--cpus", "8", "--gpus", "2"
     )
     assert done.returncode == 0, done.stderr
@@ -169,19 +184,19 @@ def test_quarters_pack_four_trials_on_each_of_two_gpus(folder: Path) -> None:
 
 
 def test_more_values_run_only_the_difference_and_dropped_ones_are_no_longer_listed(
-    folder: Path,
+    folder: Path, run: Run
 ) -> None:
-    assert run(folder, "parameters.lr=[0.1, 0.2]").returncode == 0
-    extended = run(folder, "parameters.lr=[0.2, 0.3]", "seeds=2")
+    assert run("parameters.lr=[0.1, 0.2]").returncode == 0
+    extended = run("parameters.lr=[0.2, 0.3]", "seeds=2")
     assert "4 trials: 1 finished, 3 new" in extended.stdout
     assert set(rows(folder)) == {0.2, 0.3}
     assert len(list((folder / "runs/mine/trials").iterdir())) == 5
 
 
 def test_a_member_that_fails_in_an_array_is_tried_again_alone_and_the_others_go_on(
-    folder: Path,
+    folder: Path, run: Run
 ) -> None:
-    done = run(folder, "train=trainables:many")
+    done = run("train=trainables:many")
     assert (done.returncode, done.stderr) == (0, "")
     assert "trials train in 2 arrays of 2, 1" in done.stdout
     assert "TypeError: the metric 'loss' must be a number, got 'text'; it is tried again" in (
@@ -199,8 +214,8 @@ def test_a_member_that_fails_in_an_array_is_tried_again_alone_and_the_others_go_
     assert "attempt 1: TypeError" in errors
 
 
-def test_fuse_off_runs_every_trial_alone(folder: Path) -> None:
-    done = run(folder, "train=trainables:many", "fuse=off", "parameters.lr=[0.1, 0.2]")
+def test_fuse_off_runs_every_trial_alone(folder: Path, run: Run) -> None:
+    done = run("train=trainables:many", "fuse=off", "parameters.lr=[0.1, 0.2]")
     assert done.returncode == 0, done.stderr
     assert "trials train alone, as fuse is off" in done.stdout
     assert {row["attempts"] for row in rows(folder).values()} == {1}
@@ -218,7 +233,7 @@ def test_ctrl_c_stops_says_how_to_go_on_and_the_same_command_continues(folder: P
     )
     trials = folder / "runs/mine/trials"
     wait_until(lambda: len(list(trials.glob("*/history.jsonl"))) >= 2, "two trials to report")
-    blocked = run(folder, "train=trainables:endless")
+    blocked = run_alone(folder, "train=trainables:endless")
     assert blocked.returncode == 2
     assert f"process {process.pid} on " in blocked.stderr
     running = run_command("status", "runs/mine", cwd=folder).stdout

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import Sweep, scalar_steps
+from tests.shared import RunHere
 
 
 def flip(path: Path) -> None:
@@ -73,10 +74,11 @@ def add_line(sweep: Sweep, line: str) -> None:
 
 
 def test_epochs_are_raised_and_lowered_dropped_trials_listed_and_all_run_afresh(
-    sweep: Sweep, undisturbed: dict[int, Any]
+    sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any]
 ) -> None:
     def run(*arguments: str) -> str:
-        done = sweep.run("parameters.x=[1,2]", "parameters.seconds=0", *arguments)
+        chosen = ("parameters.x=[1,2]", "parameters.seconds=0", *arguments)
+        done = run_here("run", "sweep.yaml", *chosen, cwd=sweep.folder)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -100,9 +102,8 @@ def test_epochs_are_raised_and_lowered_dropped_trials_listed_and_all_run_afresh(
     earlier = sweep.rows(directory=sweep.directory / "earlier/1")
     assert earlier[2]["metrics"] == undisturbed[2]["metrics"]
     add_line(sweep, "# another version")
-    assert (
-        "note: 2 of them ran with another version of the training code"
-        in sweep.run("parameters.x=[1,2,3]", "parameters.seconds=0").stdout
+    assert "note: 2 of them ran with another version of the training code" in run(
+        "parameters.x=[1,2,3]"
     )
 
 

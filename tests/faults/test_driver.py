@@ -6,36 +6,41 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.conftest import run_command, wait_until
+from tests.commands import run_command, wait_until
 from tests.faults.conftest import Sweep, raylets
 
 ALL = range(1, 7)
 COMMAND = ["-m", "sweeps", "run", "sweep.yaml", "parameters.seconds=0.2"]
 
 
-@pytest.mark.parametrize(
-    ("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
-def test_a_signal_ends_the_sweep_in_order_and_in_time(
-    sweep: Sweep, undisturbed: dict[int, Any], signum: signal.Signals, status: int
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+def test_a_signal_ends_the_sweep_in_order_and_in_time_and_the_next_run_goes_on(
+    sweep: Sweep, undisturbed: dict[int, Any]
 ) -> None:
-    process = sweep.start("parameters.x=[1,2]", "parameters.seconds=0.2")
-    sweep.wait_for_epochs(2, trials=2)
-    sent = time.monotonic()
-    os.kill(process.pid, signum)
-    wait_until(lambda: all(s == "interrupted" for s in statuses(sweep)), "all to be recorded", 3)
-    returned, stderr = sweep.wait_for(process)
-    assert returned == status
-    assert time.monotonic() - sent < 30
-    assert "2 interrupted. Run the same command to go on" in stderr
-    assert "Traceback" not in stderr
-    assert "SIGTERM" not in stderr
+    """One after the other: each run goes on where the last was ended, behind a gate of its own."""
+    gate = sweep.folder / "gate"
+    for epochs, (signum, status) in enumerate(SIGNALS.items(), start=1):
+        gate.write_text(str(epochs))
+        process = sweep.start("parameters.x=[1,2]")
+        sweep.wait_for_epochs(epochs, trials=2)
+        sent = time.monotonic()
+        os.kill(process.pid, signum)
+        all_told = lambda: {*statuses(sweep)} == {"interrupted"}  # noqa: E731
+        wait_until(all_told, "all to be recorded", 3)
+        returned, stderr = sweep.wait_for(process)
+        assert returned == status
+        assert time.monotonic() - sent < 30
+        assert "2 interrupted. Run the same command to go on" in stderr
+        assert "Traceback" not in stderr
+        assert "SIGTERM" not in stderr
+    gate.unlink()
     done = sweep.run("parameters.x=[1,2]")
-    assert "2 continued from epoch" in done.stdout
+    assert "2 continued from epoch 3" in done.stdout
     sweep.check_like({x: undisturbed[x] for x in (1, 2)})
 
 
@@ -103,13 +108,12 @@ def test_a_second_run_is_refused_and_the_first_is_not_disturbed(
     sweep.check_like({x: undisturbed[x] for x in ALL})
 
 
-def test_a_busy_port_is_said_in_one_line(sweep: Sweep) -> None:
-    assert sweep.run("parameters.x=[1]", "parameters.seconds=0").returncode == 0
+def test_a_busy_port_is_said_in_one_line(finished: Path) -> None:
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         port = str(busy.getsockname()[1])
-        done = run_command("board", str(sweep.directory), "--port", port, cwd=sweep.folder)
+        done = run_command("board", "runs/quickstart", "--port", port, cwd=finished)
     assert done.returncode == 2
     assert f"port {port} cannot be used (Address already in use); choose another" in done.stderr
     assert "Traceback" not in done.stderr

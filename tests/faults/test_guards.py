@@ -1,22 +1,32 @@
 """What is stopped before it burns the grid, and what must never fail a trial."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from sweeps.command import display
 from sweeps.sweep import Sweep as PublicSweep
-from tests.conftest import run_command, wait_until
+from tests.commands import run_command, wait_until
 from tests.faults.conftest import Sweep
+from tests.shared import Done, RunHere
 
+pytestmark = pytest.mark.ray
+Run = Callable[..., Done]
 SIX = "parameters.x=[1,2,3,4,5,6]"
 
 
+@pytest.fixture
+def run(sweep: Sweep, run_here: RunHere) -> Run:
+    """The sweep on the Ray of the tests."""
+    return lambda *arguments: run_here("run", "sweep.yaml", *arguments, cwd=sweep.folder)
+
+
 def test_a_function_that_always_raises_stops_the_sweep_with_its_one_traceback(
-    sweep: Sweep,
+    sweep: Sweep, run: Run
 ) -> None:
-    done = sweep.run("train=chained:raises", SIX)
+    done = run("train=chained:raises", SIX)
     assert done.returncode == 1
     assert "no trial got as far as a first report, and 4 attempts of" in done.stderr
     assert done.stderr.count("Traceback (most recent call last):") == 1
@@ -25,8 +35,8 @@ def test_a_function_that_always_raises_stops_the_sweep_with_its_one_traceback(
     assert len(started) < 6
 
 
-def test_a_single_trial_that_raises_fails_by_itself(sweep: Sweep) -> None:
-    done = sweep.run("train=chained:raises", "parameters.x=[1]", "max_failures=4")
+def test_a_single_trial_that_raises_fails_by_itself(sweep: Sweep, run: Run) -> None:
+    done = run("train=chained:raises", "parameters.x=[1]", "max_failures=4")
     assert done.returncode == 1
     row = sweep.rows()[1]
     assert (row["status"], row["attempts"]) == ("failed", 5)
@@ -46,8 +56,8 @@ def test_a_worker_that_cannot_import_the_module_is_said_so(sweep: Sweep) -> None
     assert sum(row["attempts"] for row in sweep.rows().values()) <= 6
 
 
-def test_a_metric_that_is_missing_ends_the_sweep_at_once(sweep: Sweep) -> None:
-    done = sweep.run("metric=los", SIX)
+def test_a_metric_that_is_missing_ends_the_sweep_at_once(run: Run) -> None:
+    done = run("metric=los", SIX)
     assert done.returncode == 2
     assert "reported no 'los'; it reported 'loss', 'epoch'; did you mean 'loss'?" in done.stderr
 
@@ -55,6 +65,7 @@ def test_a_metric_that_is_missing_ends_the_sweep_at_once(sweep: Sweep) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_display_that_fails_fails_nothing_else(
     sweep: Sweep,
+    ray_of_tests: None,
     undisturbed: dict[int, Any],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -64,10 +75,8 @@ def test_a_display_that_fails_fails_nothing_else(
             raise RuntimeError("no paint left")
 
     monkeypatch.chdir(sweep.folder)
-    for name, value in sweep.environment().items():
-        monkeypatch.setenv(name, value)
     opened = PublicSweep.from_yaml("sweep.yaml", ["parameters.x=[1]", "parameters.seconds=0"])
-    results = opened.run(cpus=2, gpus=0, progress=Broken())
+    results = opened.run(progress=Broken())
     assert [row.status for row in results] == ["finished"]
     assert "the display has failed (RuntimeError('no paint left')); the sweep goes on" in (
         capsys.readouterr().err
@@ -76,7 +85,7 @@ def test_a_display_that_fails_fails_nothing_else(
 
 
 def test_events_that_cannot_be_written_fail_no_trial(
-    sweep: Sweep, undisturbed: dict[int, Any]
+    sweep: Sweep, run: Run, undisturbed: dict[int, Any]
 ) -> None:
     """The worker's own logging breaks after the first report."""
     module = sweep.folder / "chained.py"
@@ -86,7 +95,7 @@ def test_events_that_cannot_be_written_fail_no_trial(
         + "def broken(self, metrics, step):\n    raise RuntimeError('no ink left')\n"
         + "sweeps.records.events.EventLog.log = broken\n"
     )
-    done = sweep.run("parameters.x=[1]", "parameters.seconds=0")
+    done = run("parameters.x=[1]", "parameters.seconds=0")
     assert (done.returncode, done.stderr) == (0, "")
     assert sweep.numbers()[1] == undisturbed[1]
     assert (

@@ -14,6 +14,7 @@ import pytest
 from tests.faults.conftest import Sweep
 
 
+@pytest.mark.ray
 @pytest.mark.timeout(600)
 def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(
     tmp_path_factory: pytest.TempPathFactory, undisturbed: dict[int, Any]

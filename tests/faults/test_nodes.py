@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.conftest import wait_until
+from tests.commands import wait_until
 from tests.faults.conftest import MARK, Sweep, marked, raylets
 
 TOKEN = "0123456789abcdef" * 4

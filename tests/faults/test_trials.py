@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import Sweep
+from tests.shared import RunHere
 
 FAULTS = {
     "1": "killed",
@@ -16,30 +17,33 @@ FAULTS = {
     "5": "sleeps",
     "6": "nan",
     "7": "text",
+    "9": "text always",
+    "10": "none always",
 }
+TEN = "parameters.x=[1,2,3,4,5,6,7,8,9,10]"
 HEALTHY = {1, 2, 4, 5, 7, 8}
 
 
 @pytest.fixture(scope="module")
 def disturbed(shared_sweep: Sweep) -> tuple[Sweep, Any]:
     done = shared_sweep.run(
-        "parameters.x=[1,2,3,4,5,6,7,8]",
+        TEN,
         "parameters.seconds=0",
-        "epoch_timeout=10",
+        "epoch_timeout=5",
         FAULTS=json.dumps(FAULTS),
     )
     return shared_sweep, done
 
 
-def test_each_trial_comes_out_as_if_undisturbed_and_only_the_hopeless_one_fails(
+def test_each_trial_comes_out_as_if_undisturbed_and_only_the_hopeless_ones_fail(
     disturbed: tuple[Sweep, Any], undisturbed: dict[int, Any]
 ) -> None:
     sweep, done = disturbed
     assert (done.returncode, done.stderr) == (1, "")
-    assert "8 trials: 6 finished, 1 stopped, 1 failed" in done.stdout
+    assert "10 trials: 6 finished, 1 stopped, 3 failed" in done.stdout
     sweep.check_like(undisturbed, only=HEALTHY)
     attempts = {x: row["attempts"] for x, row in sweep.rows().items()}
-    assert attempts == {1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 6: 1, 7: 2, 8: 1}
+    assert attempts == {1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 6: 1, 7: 2, 8: 1, 9: 2, 10: 2}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +51,7 @@ def test_each_trial_comes_out_as_if_undisturbed_and_only_the_hopeless_one_fails(
     [
         (1, "its process died: killed, out of memory, or crashed"),
         (4, "OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB"),
-        (5, "took longer than 10 s (epoch_timeout), and was ended"),
+        (5, "took longer than 5 s (epoch_timeout), and was ended"),
         (7, "TypeError: the metric 'loss' must be a number, got 'low'"),
     ],
 )
@@ -79,30 +83,28 @@ def test_a_diverged_trial_is_stopped_and_never_wins(disturbed: tuple[Sweep, Any]
     assert f"best: {row['id']}" not in done.stdout
 
 
+def test_a_trial_that_never_reports_a_number_fails(disturbed: tuple[Sweep, Any]) -> None:
+    sweep, _ = disturbed
+    for x in (9, 10):
+        assert "the metric 'loss' must be a number, got" in sweep.rows()[x]["error"]
+
+
 def test_failed_trials_alone_are_tried_again_on_request(
     disturbed: tuple[Sweep, Any], undisturbed: dict[int, Any]
 ) -> None:
     sweep, _ = disturbed
-    values = "parameters.x=[1,2,3,4,5,6,7,8,9]"
-    done = sweep.run(values, "parameters.seconds=0", "epoch_timeout=10", "--retry", "failed")
+    values = TEN.replace("]", ",11]")
+    done = sweep.run(values, "parameters.seconds=0", "epoch_timeout=5", "--retry", "failed")
     assert done.returncode == 0, done.stderr
-    assert "9 trials: 7 finished, 1 tried again, 1 left as they are" in done.stdout
+    assert "11 trials: 7 finished, 3 tried again, 1 left as they are" in done.stdout
     sweep.check_like(undisturbed, only={3})
 
 
-@pytest.mark.parametrize("fault", ["none", "text"])
-def test_a_trial_that_never_reports_a_number_fails_and_the_others_finish(
-    sweep: Sweep, undisturbed: dict[int, Any], fault: str
+def test_a_plain_ray_tune_function_that_diverges_is_stopped_too(
+    sweep: Sweep, run_here: RunHere
 ) -> None:
-    chosen = ("parameters.x=[1,2]", "parameters.seconds=0", "max_failures=0")
-    done = sweep.run(*chosen, FAULTS=json.dumps({"1": fault}))
-    assert done.returncode == 1
-    assert "the metric 'loss' must be a number, got" in sweep.rows()[1]["error"]
-    sweep.check_like(undisturbed, only={2})
-
-
-def test_a_plain_ray_tune_function_that_diverges_is_stopped_too(sweep: Sweep) -> None:
-    done = sweep.run("train=chained:plain", "parameters.x=[1,2]")
+    chosen = ("train=chained:plain", "parameters.x=[1,2]")
+    done = run_here("run", "sweep.yaml", *chosen, cwd=sweep.folder)
     assert (done.returncode, done.stderr) == (0, "")
     rows = sweep.rows()
     assert (rows[2]["status"], rows[2]["epochs"]) == ("stopped", 2)
@@ -110,6 +112,7 @@ def test_a_plain_ray_tune_function_that_diverges_is_stopped_too(sweep: Sweep) ->
     assert (rows[1]["status"], rows[1]["epochs"]) == ("finished", 4)
 
 
+@pytest.mark.alone
 def test_the_memory_monitor_takes_a_trial_and_not_the_sweep(
     sweep: Sweep, undisturbed: dict[int, Any]
 ) -> None:

@@ -19,8 +19,10 @@ import torch
 from sweeps.records.checkpoints import checksum
 from sweeps.records.seal import seal
 from tests.command.bad_input.case import sweep
-from tests.conftest import Board, run_command, wait_until
+from tests.commands import run_command, wait_until
+from tests.conftest import Board
 
+pytestmark = pytest.mark.ray
 SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "canary-of-the-cloud-5f0c",
     "WANDB_API_KEY": "canary-of-a-service-83be",
