@@ -101,13 +101,20 @@ class Sweep:
             self._why_alone = f"{self.file.train} has no array form"
         if key is None or self._why_alone:
             return
-        try:
-            self._fuse_keys = {trial.id: key(trial) for trial in self.trials}
-        except Exception as error:  # the user's fuse_key refuses them, with its reason
-            if fuse != "auto":
-                problem = f"fuse: must be auto or off for {self.file.train}, got {fuse}: {error}"
-                raise InvalidSweep(source, [problem]) from None
-            self._why_alone = str(error)
+        refused: dict[str, Exception] = {}
+        for trial in self.trials:
+            try:
+                self._fuse_keys[trial.id] = key(trial)
+            except Exception as error:  # the user's fuse_key refuses it, with its reason
+                refused[trial.id] = error
+                self._fuse_keys[trial.id] = f"alone {trial.id}"
+        if len(refused) < len(self.trials):
+            return
+        why = next(iter(refused.values()), None)
+        if why and fuse != "auto":
+            problem = f"fuse: must be auto or off for {self.file.train}, got {fuse}: {why}"
+            raise InvalidSweep(source, [problem]) from None
+        self._why_alone = str(why) if why else self._why_alone
 
     def plan(
         self,

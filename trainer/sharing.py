@@ -6,6 +6,7 @@ kind of optimizer. All else is each member's own: rates, decays, schedule, smoot
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from trainer.reading import MissingParameter
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from trainer.task import Setup
 
 ALONE = "alone: "
-"""Begins what stands for a model's structure, if no array could train such a model."""
+"""Begins what stands for a model's structure or an optimizer's kind, if no array could hold it."""
 
 AGREE = ("batch_size", "epochs", "optimizer", "precision", "validation")
 
@@ -28,18 +29,25 @@ def agreement(setup: "Setup") -> dict[str, str]:
     task, config = setup.task, setup.config
     if task.step:
         raise ValueError("a step of one's own sees one model at a time")
-    parts = {name: repr(value) for name, value in task.load.reads(config).items()}
+    read = task.load.reads(config)
+    parts = {name: repr(read[name]) for name in read.keys() - set(task.neutral)}
+    parts = dict(sorted(parts.items()))
     parts |= {name: str(config[name]) for name in AGREE if name in config}
     if task.optimizer:
-        parts["optimizer"] = task.optimizer_kind(config)
+        parts["optimizer"] = _alone_or(task.optimizer_kind(config))
     if task.model_keys is None:
-        structure = task.shape(config)
-        if structure.startswith(ALONE):
-            raise ValueError(structure.removeprefix(ALONE))
+        structure = _alone_or(task.shape(config))
         parts["model"] = hashlib.sha256(structure.encode()).hexdigest()[:12]
     else:
         parts |= {name: repr(config.get(name)) for name in task.model_keys}
     return parts
+
+
+def _alone_or(found: str) -> str:
+    """What was found, unless that is a reason to train alone."""
+    if found.startswith(ALONE):
+        raise ValueError(found.removeprefix(ALONE))
+    return found
 
 
 def why_apart(one: "Setup", other: "Setup") -> str | None:
@@ -53,7 +61,22 @@ def why_apart(one: "Setup", other: "Setup") -> str | None:
         return None
     from trainer.fused import difference  # imports torch
 
+    if reason := _parameter_apart(one, other):
+        return reason
     return difference(one.task.shape(one.config), other.task.shape(other.config))
+
+
+def _parameter_apart(one: "Setup", other: "Setup") -> str | None:
+    """The parameter that by itself makes another structure of the model, if there is one."""
+    shape = one.task.shape
+    for name in shape.reads(one.config):
+        mine, others = one.config.get(name), other.config.get(name)
+        if mine == others:
+            continue
+        with suppress(Exception):  # the other value does not go with the rest
+            if shape({**one.config, name: others}) != shape(one.config):
+                return f"{name} is {mine} and {others}, which are other models"
+    return None
 
 
 def structure_of(model: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], str]:
@@ -77,9 +100,12 @@ def kind_of(
     """A function of a configuration: the class of the optimizer that is made for it."""
 
     def kind(config: Mapping[str, Any]) -> str:
-        from torch import nn
+        from torch import nn, optim
 
-        return type(optimizer(nn.Linear(1, 1).parameters(), config)).__name__ if optimizer else ""
+        made = type(optimizer(nn.Linear(1, 1).parameters(), config)) if optimizer else optim.Adam
+        if not issubclass(made, optim.Adam | optim.AdamW | optim.SGD):
+            return f"{ALONE}{made.__name__} has no array form"
+        return made.__name__
 
     return kind
 

@@ -46,6 +46,7 @@ class Task:
             else they are what the functions read.
         verify: raises ``ValueError`` for a configuration that cannot work.
         fetch: of all configurations of a sweep: brings data into place, once, before anything runs.
+            As ``data`` cannot be called before, it needs ``data_keys``.
         version: of a configuration: text that identifies its data, the same on every machine.
         rehearse: whether a batch is tried before a sweep starts.
         model_keys, data_keys: the parameters that ``model`` and ``data`` read. Given, a sweep is
@@ -72,6 +73,10 @@ class Task:
     data_keys: Sequence[str] | None = None
     neutral: Sequence[str] = ()
     unit: str = "examples"
+
+    def __post_init__(self) -> None:
+        if self.fetch and self.data_keys is None:
+            raise ValueError("Task: fetch needs data_keys, the parameters that data reads")
 
     BUDGET = "epochs"
     """A run that has ended goes on from its checkpoint where this is raised."""
@@ -198,12 +203,13 @@ class Task:
         """Text that identifies the data, the same on every machine."""
         from trainer.checks import fingerprint
 
-        return self.version(config) if self.version else fingerprint(self.setup(config))
+        setup = self.setup(config)
+        return self.version(setup.config) if self.version else fingerprint(setup)
 
     def metrics_of(self, config: Config) -> tuple[str, ...]:
         """Every metric that is reported after each epoch, by its name in TensorBoard."""
         setup = self.setup(config)
-        brought = self.rehearse and self.load(setup.config).validation is not None
+        brought = not self.fetch and self.load(setup.config).validation is not None
         validation = ("validation",) if setup.settings.validation or brought else ()
         return self._names("train", "test", *validation)
 

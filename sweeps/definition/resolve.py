@@ -131,7 +131,10 @@ class Resolved:
     def why_apart(self, one: Trial, other: Trial) -> str | None:
         """Why two trials cannot train as one array, if that is known."""
         why = getattr(self.offers, "why_apart", None)
-        return why(one.config, other.config) if why else None
+        try:
+            return why(one.config, other.config) if why else None
+        except _FAILURES as error:  # one of them trains alone, for this reason
+            return str(error)
 
     def versions(self, trials: Iterable[Trial]) -> dict[str, Versions]:
         """What the results of these trials depend on beside their configurations, by id.
