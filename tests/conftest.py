@@ -18,7 +18,7 @@ from trainer import prepare
 
 __all__ = ["finished", "quickstart", "ray_of_tests", "run_command", "run_here", "wait_until"]
 
-STARTED = {"quickstart", "ray_of_tests", "open_board"}
+STARTED = {"browser", "open_board", "quickstart", "ray_of_tests"}
 STARTED |= {"bucket", "cluster", "growing", "head", "machines", "shared_sweep", "sweep"}
 """Fixtures that start a Ray, a TensorBoard or a server; what asks for them is not quick."""
 

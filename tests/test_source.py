@@ -1,6 +1,7 @@
 """What our source must be: short files; and must not do: run what it reads, end what is others'."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,6 +61,15 @@ def test_a_package_says_what_it_is_and_importing_it_costs_nothing() -> None:
     code = f"import sys, {', '.join(names)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert not HEAVY & {*done.stdout.split()}
+
+
+def test_every_file_that_contributing_names_is_there() -> None:
+    named = re.findall(
+        r"`([\w./-]+(?:\.py|\.md|\.toml|/))`", (HERE / "CONTRIBUTING.md").read_text()
+    )
+    missing = [n for n in named if not (HERE / n).exists() and not (HERE / "sweeps" / n).exists()]
+    assert len(named) > 50
+    assert missing == ["FashionMNIST/raw/"]
 
 
 def test_nothing_that_runs_code_is_read() -> None:

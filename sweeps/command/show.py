@@ -25,7 +25,7 @@ def report(
     everything: All = False,
 ) -> int:
     """Write a sweep as one page: the answer and how sure it is; also while it runs."""
-    from sweeps.answer.report import write_report  # imports NumPy and SciPy
+    from sweeps.answer.report.page import write_report  # imports NumPy and SciPy
 
     for path in write_report(directory, output=output, pictures=png, everything=everything):
         out.print(path, soft_wrap=True)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from sweeps.answer.report import read_report, series
+from sweeps.answer.report import series
 from sweeps.answer.report.advice import advice
+from sweeps.answer.report.page import read_report
 from sweeps.answer.results import read_results
 from sweeps.records.record import Status
 from tests.answer.directory import Made, curve, write_sweep
