@@ -289,7 +289,10 @@ class Sweep:
         self, directory: str | os.PathLike[str] | None = None, storage: str | None = None
     ) -> str:
         """The path or URI of its directory: the one given, or ``<storage>/<name>``."""
-        return os.fspath(directory or join(as_place(storage or self.file.storage), self.file.name))
+        if directory is not None:
+            return as_place(directory)
+        above = self.file.storage if storage is None else storage
+        return join(as_place(above), self.file.name)
 
     @property
     def code(self) -> Path | None:

@@ -39,7 +39,7 @@ app = typer.Typer(
     name="sweeps",
     help="Run a grid of PyTorch trials and read every one of them in TensorBoard.",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

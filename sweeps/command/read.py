@@ -84,6 +84,10 @@ def show_results(
         kind is Format.TABLE and results.standings.has_seeds and not (trials or history)
     )
     view = views.of(results, by_configuration=by_configuration, history=history, sort=sort, top=top)
+    if kind is Format.PARQUET and output is None and out.is_terminal:
+        raise SweepsError(
+            "--format parquet must go to a file, and not to a terminal; name one with --output"
+        )
     if kind is not Format.TABLE:
         write_bytes(view.export(kind), output)
     elif output is not None:

@@ -21,6 +21,8 @@ def as_place(where: str | os.PathLike[str]) -> str:
         StorageError: it is a URI that holds credentials.
     """
     text = os.fspath(where)
+    if not text:
+        raise StorageError("a directory must have a name, got ''")
     if not is_remote(text):
         return unquote(urlsplit(text).path) if text.lower().startswith("file://") else text
     parts = urlsplit(text)

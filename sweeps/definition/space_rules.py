@@ -33,6 +33,23 @@ def flat_point(raw: Mapping[str, Any]) -> Flat:
     return found
 
 
+def seed_problems(parameters: Mapping[str, Parameter], points: Sequence[Flat]) -> list[str]:
+    """A seed that is given must be one: generators take no others, and records list them sorted."""
+    parameter = parameters.get("seed")
+    values = [point["seed"] for point in points if "seed" in point]
+    match parameter:
+        case Fixed():
+            values.append(parameter.value)
+        case Grid():
+            values += parameter.values
+        case Distribution(kind="choice"):
+            values += parameter.arguments
+        case Distribution(kind="uniform" | "log_uniform"):
+            return ["parameters.seed: must be a whole number; draw it by int_uniform"]
+    wrong = [value for value in values if type(value) is not int]
+    return [f"parameters.seed: must be a whole number, got {shown(wrong[0])}"] if wrong else []
+
+
 def zip_problems(raw: Sequence[Any], parameters: Mapping[str, Parameter]) -> list[str]:
     problems: list[str] = []
     places: dict[str, int] = {}

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -21,6 +20,7 @@ from sweeps.definition import yaml12
 from sweeps.definition.conditions import read_condition
 from sweeps.definition.draws import Draws
 from sweeps.definition.habits import KEYS
+from sweeps.definition.overrides import override
 from sweeps.definition.parameters import Distribution, Parameter, leaves, parse_parameter
 from sweeps.definition.places import as_place
 from sweeps.definition.problems import describe, model_keys
@@ -34,6 +34,7 @@ from sweeps.definition.space_rules import (
     members,
     pairs_of,
     sampler_problems,
+    seed_problems,
     when_problems,
     zip_problems,
 )
@@ -169,6 +170,7 @@ class SweepFile(Strict):
         points = () if listed else self._listed
         problems = [
             *listed,
+            *seed_problems(found, points),
             *zip_problems(self.zip, found),
             *exclude_problems(self.exclude, found, points),
             *when_problems(self.when, found, points),
@@ -225,7 +227,8 @@ def read(source: str, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], li
         got = "nothing" if data is None else shown(data)
         keys = ", ".join(required)
         raise InvalidSweep(source, [f"must be a mapping with the keys {keys}; got {got}"])
-    return data, [problem for text in overrides if (problem := _override(data, text))]
+    fields = list(SweepFile.model_fields)
+    return data, [problem for text in overrides if (problem := override(data, text, fields))]
 
 
 def examine(data: Mapping[str, Any]) -> tuple[SweepFile | None, list[str]]:
@@ -290,32 +293,3 @@ def _read(source: str) -> str:
         ) from None
     except OSError as error:
         raise SweepsError(f"{source}: cannot be read as a sweep file: {error.strerror}") from None
-
-
-def _override(data: dict[str, Any], text: str) -> str | None:
-    """Apply ``dotted.path=value`` in place; what is wrong with it, if anything."""
-    path, equals, value = text.partition("=")
-    if not equals or not all(path.split(".")):
-        return f"{text}: an override must be key=value, such as seeds=3 or parameters.lr=0.1"
-    *parents, key = path.split(".")
-    if not parents and key not in SweepFile.model_fields:
-        return f"{path}: unknown key{_meant(key, data.get('parameters'))}"
-    target = data
-    for parent in parents:
-        inner = target.setdefault(parent, {})
-        if not isinstance(inner, dict):
-            return f"{path}: {parent} must be a mapping to have the key {key!r}, got {shown(inner)}"
-        target = inner
-    try:
-        target[key] = yaml12.load(value)
-    except yaml12.YamlError as error:
-        return f"{path}: {shown(value)} cannot be read as YAML: {yaml12.explain(error)}"
-    return None
-
-
-def _meant(key: str, parameters: Any) -> str:
-    """What an override of an unknown key may have meant: a key, or a parameter."""
-    names = parameters if isinstance(parameters, dict) else ()
-    near = get_close_matches(key, SweepFile.model_fields, n=1)
-    near += [f"parameters.{name}" for name in get_close_matches(key, names, n=1) or [key]]
-    return f"; did you mean {' or '.join(map(repr, near))}?"

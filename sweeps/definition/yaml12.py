@@ -4,6 +4,7 @@ PyYAML follows YAML 1.1, where ``1e-3`` is text, ``no`` is false, ``1:30`` is ni
 eight, and a key given twice silently keeps the last value.
 """
 
+import itertools
 import re
 from typing import Any
 
@@ -14,6 +15,8 @@ from yaml.reader import ReaderError
 from sweeps.errors import shown
 
 YamlError = yaml.YAMLError
+MOST_VALUES = 100_000
+"""With aliases, a few lines could stand for more values than fit into memory."""
 
 
 class Loader(yaml.SafeLoader):
@@ -85,10 +88,37 @@ def load(text: str) -> Any:
     Raises:
         YamlError: the text is not YAML, uses a tag such as ``!!python/object``, or repeats a key.
     """
+    loader = Loader(text)
     try:
-        return yaml.load(text, Loader)  # a SafeLoader  # noqa: S506  # nosec B506
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_size(node)
+        return loader.construct_document(node)
     except RecursionError:
         raise YamlError("it is nested too deeply") from None
+    finally:
+        loader.dispose()
+
+
+def _check_size(root: yaml.Node) -> None:
+    """Refuse aliases that stand for more values than anybody can mean, before they are expanded."""
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        known = sizes.get(id(node))
+        if known is None:
+            sizes[id(node)] = 0  # of one that contains itself, which is refused later
+            parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+            inner = itertools.chain(*parts) if isinstance(node, yaml.MappingNode) else parts
+            known = sizes[id(node)] = 1 + sum(map(size, inner))
+        return known
+
+    found = size(root)
+    if found > MOST_VALUES and found > len(sizes):
+        raise YamlError(
+            f"its aliases (*name) stand for {found:,} values, and at most {MOST_VALUES:,} are read"
+        )
 
 
 def explain(error: yaml.YAMLError) -> str:

@@ -1,6 +1,7 @@
 """Closed, full and broken outputs: what is shown never decides what is trained, nor how it ends."""
 
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,16 +69,32 @@ def test_letters_that_an_output_lacks_are_shown_by_their_codes(folder: Path) -> 
     assert "größer" in shell("sweeps results runs/fake", folder, PYTHONIOENCODING="utf-8").stdout
 
 
-def test_a_sweep_goes_on_without_its_output_and_says_so(tmp_path: Path) -> None:
-    """Each run trains one trial more; its status is the sweep's, not the output's."""
-    fixed = "parameters.epochs=1 parameters.shuffle=true parameters.batch_size=128 --gpus 0"
-    said = "note: standard output cannot be written: {}; the sweep goes on\n"
-    gone = f"(sleep 1; sweeps run quickstart {fixed} parameters.lr=[0.1]; echo $? >&2) | true"
-    assert shell(gone, tmp_path).stderr == f"{said.format('Broken pipe')}0\n"
-    for lost, rates in (("closed", "[0.1,0.2]"), ("full", "[0.1,0.2,0.3]")):
-        redirection, why = LOST[lost]
-        run = f"sweeps run quickstart {fixed} parameters.lr={rates} {redirection}"
-        done = shell(run, tmp_path)
-        assert (done.returncode, done.stderr) == (0, said.format(why))
-        assert shell(f"{run} 2>&-", tmp_path).returncode == 0
-    assert "3 trials: 3 finished" in shell("sweeps status runs/quickstart", tmp_path).stdout
+def test_parquet_is_not_written_to_a_terminal(folder: Path) -> None:
+    terminal, ours = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "sweeps", "results", "runs/fake", "--format", "parquet"],
+        cwd=folder,
+        stdout=ours,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(ours)
+    os.close(terminal)
+    assert done.returncode == 2
+    assert b"parquet must go to a file, and not to a terminal" in done.stderr
+    piped = shell("sweeps results runs/fake --format parquet | head -c 4", folder)
+    assert (piped.stdout, piped.stderr) == ("PAR1", "")
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_sweep_goes_on_without_its_output_and_says_so(lost: str, tmp_path: Path) -> None:
+    """Its status is the sweep's, and not the output's."""
+    redirection, why = LOST[lost]
+    fixed = "parameters.epochs=1 parameters.batch_size=128 parameters.shuffle=true"
+    run = f"sweeps run quickstart {fixed} parameters.lr=0.1 --gpus 0"
+    done = shell(f"(sleep 1; {run}; echo $? >&2) {redirection}", tmp_path)
+    said = f"note: standard output cannot be written: {why}; the sweep goes on\n"
+    assert done.stderr == f"{said}0\n"
+    assert shell(f"{run} {redirection} 2>&-", tmp_path).returncode == 0
+    assert "1 trial: 1 finished" in shell("sweeps status runs/quickstart", tmp_path).stdout

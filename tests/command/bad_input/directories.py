@@ -97,6 +97,15 @@ CASES = [
         command="board sweep.yaml",
     ),
     case(
+        "a directory without a name",
+        "a directory must have a name, got ''",
+        command="run sweep.yaml --dir ''",
+    ),
+    case(
+        "storage without a name", "must have a name, got ''", command="plan sweep.yaml --storage ''"
+    ),
+    case("the status of nothing", "a directory must have a name, got ''", command="status ''"),
+    case(
         "the status of a misspelt sweep names the nearest",
         "runs/mien holds no sweep: there is no runs/mien/sweep.json; did you mean 'runs/mine'?",
         command="status runs/mien",

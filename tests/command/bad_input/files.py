@@ -107,6 +107,12 @@ CASES = [
         file=sweep(parameters="[" * 5000 + "]" * 5000),
     ),
     case(
+        "aliases that stand for more values than fit into memory",
+        "its aliases (*name) stand for 490,329,066 values, and at most 100,000 are read",
+        file="a0: &a0 x\n"
+        + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)),
+    ),
+    case(
         "a whole number of more than 64 bits",
         "a whole number must lie within 64 bits, got 1000000000000000000000000",
         file=sweep(seeds="1" + "0" * 5000),

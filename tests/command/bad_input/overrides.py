@@ -43,6 +43,22 @@ CASES = [
         "resources.cpus: unknown key; did you mean 'cpu'?",
     ),
     override(
+        "an override without a value",
+        "parameters.lr=",
+        "parameters.lr: an override needs a value, got nothing; for none, write parameters.lr=null",
+    ),
+    override(
+        "numbers with commas between them",
+        "parameters.lr=0.1,0.2",
+        "parameters.lr: several values are a list, got 0.1,0.2; write 'parameters.lr=[0.1,0.2]'",
+    ),
+    case(
+        "words with commas between them for a grid axis",
+        "write 'parameters.optimizer=[adam,sgd]'",
+        file=sweep(parameters="{optimizer: [sgd], dataset: digits}"),
+        command="plan sweep.yaml parameters.optimizer=adam,sgd",
+    ),
+    override(
         "bad overrides and bad values are told together",
         "lr=0.1 nothing seeds=0 parameters.x.normal=[0,1]",
         "lr: unknown key",

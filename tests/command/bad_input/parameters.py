@@ -27,6 +27,16 @@ CASES = [
         f"{{lr: {[-n for n in range(1, 101)]}}}",
         "parameters.lr: must be greater than 0, got -30\n  ... and 70 more",
     ),
+    parameters(
+        "seeds that are no whole numbers",
+        "{seed: [1, a], dataset: digits}",
+        "parameters.seed: must be a whole number, got 'a'",
+    ),
+    parameters(
+        "a seed that is drawn from all numbers",
+        "{seed: {uniform: [0, 1]}, dataset: digits}",
+        "parameters.seed: must be a whole number; draw it by int_uniform",
+    ),
     parameters("text for a number", "{lr: fast}", "parameters.lr: must be a number, got 'fast'"),
     parameters(
         "a number in quotes",
