@@ -6,6 +6,7 @@ SweepsError                 its message is ready to be shown; the command exits 
 │   └── StorageError        it is on storage that cannot be reached, or refuses (2)
 ├── ClusterError            Ray cannot be reached or cannot give what a trial asks for (2)
 ├── MetricMissing           the trainable does not report the sweep's metric (2)
+├── Misused                 the trainable calls report in a way that is none (2)
 ├── CannotGoOn              the sweep was ended because nothing more could come of it (1)
 │   └── AllFail             every attempt failed before its first report (1)
 └── Interrupted             the sweep was stopped before its end and can be continued (130)
@@ -54,6 +55,10 @@ class ClusterError(SweepsError):
 
 class MetricMissing(SweepsError):
     """The trainable reported, but not the sweep's metric."""
+
+
+class Misused(SweepsError):
+    """The trainable calls what it was given in a way that cannot work in any trial."""
 
 
 class CannotGoOn(SweepsError):

@@ -10,10 +10,11 @@ from typing import Any, Self
 from sweeps.answer.results import Results, results_of
 from sweeps.cluster import local, remote
 from sweeps.cluster.scaling import parse_workers
+from sweeps.definition.given import Given
 from sweeps.definition.places import as_place, join
-from sweeps.definition.resolve import Resolved, Versions, find_problems, import_from, resolve
+from sweeps.definition.resolve import Resolved, Versions
 from sweeps.definition.space import Trial
-from sweeps.definition.sweep_file import examine, read
+from sweeps.definition.sweep_file import examine, is_shipped, read
 from sweeps.driver.progress import Progress
 from sweeps.driver.signals import stops_as_interrupts
 from sweeps.errors import InvalidSweep, SweepsError
@@ -25,6 +26,7 @@ from sweeps.records import manifest
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview, damage_notes
 from sweeps.storage.remote_ledger import open_ledger
+from sweeps.worker.job import refuse_inside_a_trial
 
 
 @dataclass(frozen=True)
@@ -55,38 +57,58 @@ class Sweep:
             problems are listed.
     """
 
-    def __init__(self, definition: Mapping[str, Any], *, source: str = "the sweep") -> None:
-        self._open(definition, source)
+    def __init__(
+        self,
+        definition: Mapping[str, Any] | None = None,
+        /,
+        *,
+        source: str = "the sweep",
+        **keys: Any,
+    ) -> None:
+        """Describe a sweep by the keys of a sweep file, as a mapping, by name, or both.
+
+        ``train`` may also be a function, wherever it was defined: one that no module has by its
+        name travels to its processes as its code, which is then part of the trials' identity.
+        """
+        self._open({**(definition or {}), **keys}, source)
 
     @classmethod
     def from_yaml(cls, source: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Self:
         """Read a sweep file, or a shipped one by name, with ``key=value`` overrides."""
         sweep = cls.__new__(cls)
         definition, problems = read(os.fspath(source), overrides)
-        sweep._open(definition, os.fspath(source), problems)
+        file = None if is_shipped(os.fspath(source)) else Path(source)
+        sweep._open(definition, os.fspath(source), problems, file)
         return sweep
 
     def _open(
-        self, definition: Mapping[str, Any], source: str, problems: Sequence[str] = ()
+        self,
+        definition: Mapping[str, Any],
+        source: str,
+        problems: Sequence[str] = (),
+        path: Path | None = None,
     ) -> None:
         """Check a definition whole, then against its trainable; all problems are told at once."""
-        file, found = examine(definition)
+        refuse_inside_a_trial()
+        try:
+            given = Given.read(definition, path, is_shipped=is_shipped(source))
+        except SweepsError as error:
+            raise InvalidSweep(source, [*problems, str(error)]) from None
+        self.definition, self._search = given.definition, given.search
+        file, found = examine(self.definition)
         problems = [*problems, *found]
         if file is None:
             raise InvalidSweep(source, problems)
         self.file = file
-        self.definition = dict(definition)
-        self._import_path = [os.getcwd()]  # noqa: PTH109
-        import_from(self._import_path)
         try:
-            self._resolved: Resolved = resolve(file.train)
+            self._resolved: Resolved = given.resolve(file.train)
         except SweepsError as error:
             raise InvalidSweep(source, [*problems, str(error)]) from None
         self.trials: list[Trial] = file.trials(self._resolved.neutral)
         budget = self._resolved.budget
         self._budget = None if budget and file.is_swept(budget) else budget
         told = {_key(problem) for problem in problems}
-        found = find_problems(self._resolved, self.trials, file)
+        found = self._resolved.find_problems(self.trials, file)
         problems += [problem for problem in found if _key(problem) not in told]
         if problems:
             raise InvalidSweep(source, problems)
@@ -180,9 +202,10 @@ class Sweep:
             with ledger.held():
                 if address is not None:
                     remote.check_shared(ledger.for_workers)
-                    remote.check_module(
-                        self.file.train.split(".")[0].split(":")[0], self._import_path
-                    )
+                    if not self._resolved.by_value:
+                        remote.check_module(
+                            self.file.train.split(".")[0].split(":")[0], self._search.folders
+                        )
                 if fresh:
                     ledger.set_aside()
                 outlook = self._look_ahead(self._decide(ledger, retry), share, ledger)
@@ -276,9 +299,9 @@ class Sweep:
             ledger,
             outlook.share,
             versions=self._versions(),
-            import_path=self._import_path,
+            resolved=self._resolved,
+            search=self._search,
             on_cluster=on_cluster,
-            reports=self._resolved.reports,
             progress=progress,
         )
 

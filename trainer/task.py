@@ -81,6 +81,12 @@ class Task:
     BUDGET = "epochs"
     """A run that has ended goes on from its checkpoint where this is raised."""
 
+    WRITES_EVENTS = True
+    """All that TensorBoard shows of a run is written here, the HParams row included."""
+
+    STAYS_WARM = True
+    """A run leaves nothing behind in its process, which may train the next one."""
+
     def __call__(
         self,
         config: Config,

@@ -52,7 +52,11 @@ class TensorBoardLogger:
         if log_dir is None:
             return
         self._writer = SummaryWriter(str(log_dir), purge_step=next_epoch, max_queue=10_000)
-        row = {k: v if isinstance(v, bool | int | float) else str(v) for k, v in config.items()}
+        row = {
+            k: v if isinstance(v, bool | int | float) else str(v)
+            for k, v in config.items()
+            if v is not None  # as text, it would keep TensorBoard from sorting a column of numbers
+        }
         self._add(hparams.hparams_pb(row, trial_id=log_dir.name))
         self._writer.flush()
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.definition.resolve import Resolved, Versions, import_from, resolve
+from sweeps.definition.find import places
+from sweeps.definition.resolve import Resolved, Versions, resolve
 from sweeps.errors import DirectoryError, SweepsError
 from sweeps.records import manifest
 from sweeps.records.history import Report
@@ -88,8 +89,7 @@ def replay(
     record = records[trial_id]
     if not record.history or record.recorded is None:
         raise SweepsError(f"{trial_id} has reported nothing yet: there is nothing to compare with")
-    import_from([os.getcwd()])  # noqa: PTH109
-    resolved = resolve(overview.sweep["train"])
+    resolved = resolve(*places(overview.sweep["train"], None))
     if not resolved.reports:
         raise SweepsError(
             f"{overview.sweep['train']} calls ray.tune.report itself and cannot be replayed without"

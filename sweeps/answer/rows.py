@@ -8,7 +8,7 @@ from typing import Any
 from sweeps.definition.selection import Selection
 from sweeps.definition.space import flat
 from sweeps.records.best import best_of, selected
-from sweeps.records.checkpoints import best_checkpoint
+from sweeps.records.checkpoints import checkpoint_of
 from sweeps.records.history import Report
 from sweeps.records.record import Overview, Record
 
@@ -19,7 +19,7 @@ class Row:
 
     Attributes:
         epochs: how many times the trial reported.
-        metrics: what it reported last.
+        metrics: the last value that it reported of each.
         best: the best value of the sweep's metric as ``value``, and its ``epoch`` from 1 on;
             ``None`` if there is no finite one.
         path: the trial's folder, relative to the sweep's directory.
@@ -50,21 +50,22 @@ def to_row(record: Record, overview: Overview, directory: Path) -> Row:
     """The result of one trial, as far as its budget goes: it may have trained for longer once."""
     history = history_of(record, overview)
     reports = [report.metrics for report in history]
-    best = best_checkpoint(directory / record.path)
+    best = best_of(reports, overview.metric, overview.mode)
+    kept = checkpoint_of(directory / record.path, record.history, best) if best else None
     return Row(
         id=record.id,
         config=record.config,
         seed=record.config.get("seed", 0),
         status=str(record.status),
         epochs=len(history),
-        metrics=reports[-1] if reports else {},
-        best=best_of(reports, overview.metric, overview.mode),
+        metrics={name: value for metrics in reports for name, value in metrics.items()},
+        best=best,
         path=record.path,
         seconds=round(sum(report.seconds for report in history), 3),
         attempts=record.attempts,
         error=record.error,
         where=record.where,
-        checkpoint=best.relative_to(directory).as_posix() if best else None,
+        checkpoint=kept.relative_to(directory).as_posix() if kept else None,
         selected=selected(reports, overview.metric, overview.mode, selection_of(overview)),
     )
 

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 from sweeps.cluster.local import RAY_SETTINGS, environment, nodes_of_ray, quiet
 from sweeps.cluster.scaling import to_come
+from sweeps.definition.find import SearchPath
 from sweeps.definition.places import is_remote
-from sweeps.definition.resolve import import_from
 from sweeps.errors import ClusterError, StorageError
 from sweeps.planning.shares import Node
 from sweeps.storage.mirror import Mirror
@@ -166,7 +166,7 @@ def ask_every_node(
 def _finds(sought: tuple[str, Sequence[str]]) -> bool:
     """Run on a node: whether it has a module."""
     name, folders = sought
-    import_from(folders)
+    SearchPath(tuple(folders), first=False).extend_path()
     return importlib.util.find_spec(name) is not None
 
 

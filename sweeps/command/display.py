@@ -111,6 +111,9 @@ class Lines(Shown):
         told = "  ".join(f"{one_line(name)} {text}" for name, text in shown)
         self._say(record, f"epoch {epochs(record)}", told)
 
+    def noted(self, record: Record, text: str) -> None:
+        self._say(record, "note", text)
+
     def retrying(self, record: Record) -> None:
         super().retrying(record)
         self._say(record, "failed", f"{record.error}; it is tried again")
@@ -149,6 +152,9 @@ class LiveTable(Shown):
     def reported(self, record: Record) -> None:
         super().reported(record)
         self._weigh(record)
+
+    def noted(self, record: Record, text: str) -> None:
+        self._console.print(f"{record.id}  note: {text}", style="yellow")
 
     def retrying(self, record: Record) -> None:
         super().retrying(record)

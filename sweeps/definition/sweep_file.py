@@ -57,8 +57,11 @@ def check_name(name: str) -> str:
 
 
 def _check_train(train: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", train):
-        raise ValueError(f"must be 'module:function', such as trainer:train; got {shown(train)}")
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*|\w+@[0-9a-f]{8}", train):
+        raise ValueError(
+            "must be 'module:function' or 'file.py:function', such as trainer:train; got"
+            f" {shown(train)}"
+        )
     return train
 
 
@@ -78,6 +81,12 @@ def _check_fuse(fuse: Any) -> Any:
     if fuse in ("auto", "off") or (type(fuse) is int and fuse >= 1):
         return fuse
     raise ValueError(f"must be auto, off, or the most trials in one array; got {shown(fuse)}")
+
+
+def _check_patience(patience: Any) -> Any:
+    if patience == "never" or (type(patience) is int and patience >= 1):
+        return patience
+    raise ValueError(f"must be never, or how many reports in a row; got {shown(patience)}")
 
 
 def _check_storage(storage: str) -> str:
@@ -124,6 +133,7 @@ class SweepFile(Strict):
     keep_best: int = Field(default=1, ge=0)
     storage: Annotated[str, AfterValidator(_check_storage)] = "runs"
     fuse: Annotated[Fuse, PlainValidator(_check_fuse)] = "auto"
+    stop_when_not_finite: Annotated[int | Literal["never"], PlainValidator(_check_patience)] = 3
 
     @field_validator("samples")
     @classmethod
@@ -203,6 +213,11 @@ class SweepFile(Strict):
         """Every trial that the file asks for, in its order; without those a sampler suggests."""
         return self.space.trials(self.train, neutral)
 
+    @property
+    def patience(self) -> int | None:
+        """How many reports in a row may be not finite; ``None`` is any number."""
+        return None if self.stop_when_not_finite == "never" else self.stop_when_not_finite
+
     def is_swept(self, name: str) -> bool:
         """Whether trials differ in a parameter."""
         return name in self.space.swept
@@ -275,11 +290,16 @@ def shipped() -> dict[str, Any]:
     return {f.name.removesuffix(".yaml"): f for f in folder.iterdir() if f.name.endswith(".yaml")}
 
 
+def is_shipped(source: str) -> bool:
+    """Whether a sweep file is meant that comes with Sweepboard, and none of the user's."""
+    return source in shipped() and not Path(source).is_file()
+
+
 def _read(source: str) -> str:
     """The text of a sweep file, or of a shipped one."""
     path, files = Path(source), shipped()
     try:
-        if source in files and not path.is_file():
+        if is_shipped(source):
             return str(files[source].read_text(encoding="utf-8"))
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

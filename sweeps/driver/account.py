@@ -1,6 +1,7 @@
 """The driver's account of a run: what the workers tell becomes records, events and progress."""
 
 import bisect
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -9,15 +10,30 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.definition.resolve import Versions
+from sweeps.definition.selection import Selection
 from sweeps.definition.space import Trial
 from sweeps.driver.progress import Progress
-from sweeps.errors import AllFail, MetricMissing, StorageError, SweepsError
-from sweeps.records.best import best_of
+from sweeps.errors import (
+    AllFail,
+    CannotGoOn,
+    MetricMissing,
+    Misused,
+    StorageError,
+    SweepsError,
+    nearest,
+)
+from sweeps.planning.divergence import ended_diverged
+from sweeps.records.best import selected, sort_key
 from sweeps.records.checkpoints import drop_best, drop_older
-from sweeps.records.events import EventLog, clear_events, withdraw_failure, write_failure
-from sweeps.records.history import Report, append_report, read_history, rewrite_history
+from sweeps.records.event_files import hide_rows
+from sweeps.records.events import withdraw_failure, write_failure
+from sweeps.records.history import Report, read_history
 from sweeps.records.ledger import Ledger
-from sweeps.records.record import Record, Status
+from sweeps.records.record import Overview, Record, Status
+from sweeps.worker.job import Failure
+
+FATAL: Mapping[str, type[SweepsError]] = {"MetricMissing": MetricMissing, "Misused": Misused}
+"""What a sweep may end with, by name, beside :class:`CannotGoOn`."""
 
 FEW = 4
 """Failed attempts, of at least two trials, after which a sweep that got no report is given up."""
@@ -31,8 +47,8 @@ class Book:
         versions: the code and the data that each is run with, by id.
         keep_best: how many trials' best checkpoints are kept.
         max_failures: how often a trial that fails is tried again.
-        records_reports: whether reports are recorded here, as for plain Ray Tune functions; any
-            other trainable has recorded them itself, on the worker.
+        patience: how many reports in a row may be not finite; ``None`` is any number.
+        writes_events: whether the trainable writes the HParams rows itself.
 
     Attributes:
         records: the latest record of each trial, by id.
@@ -50,26 +66,29 @@ class Book:
         mode: str,
         keep_best: int,
         max_failures: int,
-        records_reports: bool,
+        patience: int | None,
+        writes_events: bool,
     ) -> None:
         self.records = ledger.records(trials)
         self.fatal: SweepsError | None = None
-        self.records_reports = records_reports
         self.directory = ledger.directory
         self.metric = metric
-        self._best = BestKept(ledger.directory, metric, mode, keep_best)
-        for record in ledger.records(ledger.overview().trials).values():
+        overview = ledger.overview()
+        self._best = BestKept(ledger.directory, overview, keep_best)
+        for record in ledger.records(overview.trials).values():
             if record.status is Status.FINISHED:
                 self._best.add(record)
         self._ledger = ledger
         self._versions = versions
-        self._max_failures = max_failures
+        self._max_failures, self._patience = max_failures, patience
+        self._writes_events = writes_events
         self._failures = dict.fromkeys(self.records, 0)
         self._alone: set[str] = set()
         self._together: dict[str, tuple[str, ...]] = {}
         self._reported = False
         self._progress = progress
-        self._events: dict[str, EventLog] = {}
+        self._errors: dict[str, str] = {}
+        self._noted: set[str] = set()
         for key in self.records:
             self._set(key, status=Status.PENDING)
 
@@ -84,7 +103,6 @@ class Book:
                 with suppress(
                     OSError, StorageError
                 ):  # a full disk; nobody holds the sweep, so it reads the same
-                    self._close_events(key, finished=False)
                     self._update(key, status=Status.INTERRUPTED)
 
     def waiting(self) -> list[str]:
@@ -116,13 +134,8 @@ class Book:
             data=versions.data,
         )
         withdraw_failure(folder)
-        if not self.records_reports:  # a worker that died may have recorded more than it told
-            self._ledger.fetch(record.path)
-            self._set(key, history=read_history(folder))
-        elif key not in self._events:
-            rewrite_history(folder, [])  # Ray's checkpoints of an earlier run are gone
-            clear_events(folder)
-            self._events[key] = EventLog(folder, record.config, next_step=0)
+        self._ledger.fetch(record.path)  # a process that died may have recorded more than it told
+        self._set(key, history=read_history(folder))
         self._ledger.store(record.path)
         self._tell(self._progress.started, self.records[key])
 
@@ -130,39 +143,31 @@ class Book:
         """A trial has reported."""
         self._reported = True
         record = self.records[key]
-        if self.records_reports:
-            self._record_here(key, report)
         del record.history[report.step :]  # what this attempt has gone back behind
         record.history.append(report)
         arrays = _with_array(record, report.step, self._together[key])
         if where != record.where or arrays != record.arrays:
             self._update(key, where=where, arrays=arrays)
-        elif self.records_reports:
-            self._ledger.store(record.path)
         self._tell(self._progress.reported, self.records[key])
 
-    def fail(
-        self,
-        key: str,
-        summary: str,
-        trace: str,
-        *,
-        fatal: type[SweepsError] | None = None,
-        array: bool = False,
-        lost: bool = False,
-    ) -> None:
+    def fail(self, key: str, failure: Failure, *, array: bool = False) -> None:
         """An attempt has failed; for good, if there were too many and it was not in an array.
 
+        An error that is the same twice in a row, with no report in between that got further, is of
+        the configuration: a third attempt would end there too.
+
         Args:
-            fatal: how the sweep ends, if no other attempt and no other trial would fare better.
             array: it was in an array. What brings a whole array down may be one of its members:
                 the others are given a chance.
-            lost: its process died, so that the next attempt goes on as this one began.
         """
+        summary, trace = failure.summary, failure.trace
         self._failures[key] += 1
-        last = not array and self._failures[key] > self._max_failures
-        if fatal:
-            self.fatal = fatal(summary)
+        got_to = f"{len(self.records[key].history)} {summary}"
+        again_the_same = not failure.lost and self._errors.get(key) == got_to
+        self._errors[key] = got_to
+        last = not array and (again_the_same or self._failures[key] > self._max_failures)
+        if failure.fatal:
+            self.fatal = FATAL.get(failure.fatal, CannotGoOn)(summary)
         elif not array:
             self._check_any_succeeds(summary, trace)
         attempt = self.records[key].attempts
@@ -170,12 +175,25 @@ class Book:
         folder.mkdir(parents=True, exist_ok=True)  # its process may have died before it began
         with (folder / "errors.log").open("a", encoding="utf-8") as file:
             file.write(f"attempt {attempt}: {summary}\n{trace}\n")
+        again = Status.INTERRUPTED if failure.lost else Status.PENDING
         if last:
             self._end(key, Status.FAILED, summary)
             return
-        self._update(key, status=Status.INTERRUPTED if lost else Status.PENDING, error=summary)
+        self._update(key, status=again, error=summary)
         if not self.fatal:
             self._tell(self._progress.retrying, self.records[key])
+
+    def failed_too_often(self, key: str) -> bool:
+        return self._failures[key] > self._max_failures
+
+    def note(self, key: str, text: str) -> None:
+        """A trial has something to say; what others have said as well is said once."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self._tell(self._progress.noted, self.records[key], text)
+
+    def came_from(self, key: str, where: str, path: str) -> None:
+        """A checkpoint was copied from outside of the trial's folder."""
 
     def interrupt(self, key: str) -> None:
         """An attempt has ended with its node, as had been announced: nothing has failed."""
@@ -195,17 +213,24 @@ class Book:
         if self.fatal:
             return
         self._ledger.fetch(self.records[key].path)
-        if not self.records_reports:
-            self._set(key, history=read_history(self._folder(key)))
-        if not self.records[key].history:
-            self.fatal = MetricMissing(f"the trainable returned without reporting {self.metric!r}")
+        self._set(key, history=read_history(self._folder(key)))
+        reports = [report.metrics for report in self.records[key].history]
+        if not any(self.metric in metrics for metrics in reports):
+            self.fatal = _missing(self.metric, reports)
             return
-        self._close_events(key, finished=True)
+        if why := ended_diverged(reports, self._patience):
+            self.diverge(key, why)
+            return
+        self._keep_one_row(key)
         self._update(key, status=Status.FINISHED, error=None)  # last: it seals the others
         drop_older(self._folder(key), self.records[key].history)
         for path in {self.records[key].path, *self._best.add(self.records[key])}:
             self._ledger.store(path)
         self._tell(self._progress.ended, self.records[key])
+
+    def _keep_one_row(self, key: str) -> None:
+        if not self._writes_events:
+            hide_rows(self._folder(key))
 
     def _check_any_succeeds(self, summary: str, trace: str) -> None:
         """Give up a sweep whose every attempt so far failed before its first report."""
@@ -216,24 +241,13 @@ class Book:
                 f" {len(failed)} trials failed; the last one with {summary}\n{trace.rstrip()}"
             )
 
-    def _record_here(self, key: str, report: Report) -> None:
-        folder, history = self._folder(key), self.records[key].history
-        if report.step < len(history):  # tried again from Ray's checkpoint
-            rewrite_history(folder, history[: report.step])
-        append_report(folder, report)
-        self._events[key].log(report.metrics, report.step)
-
     def _end(self, key: str, status: Status, summary: str) -> None:
         """A trial has ended without finishing."""
         self._ledger.fetch(self.records[key].path)
-        self._close_events(key, finished=False)
+        self._keep_one_row(key)
         write_failure(self._folder(key))
         self._update(key, status=status, error=summary)
         self._tell(self._progress.ended, self.records[key])
-
-    def _close_events(self, key: str, *, finished: bool) -> None:
-        if events := self._events.pop(key, None):
-            events.close(finished=finished)
 
     def _tell(self, method: Callable[..., None], *arguments: Any) -> None:
         """Tell the display; one that fails is not told again, and fails nothing else."""
@@ -258,21 +272,35 @@ class Book:
 class BestKept:
     """The finished trials whose best checkpoints are kept: the best ``count`` of the sweep."""
 
-    def __init__(self, directory: Path, metric: str, mode: str, count: int) -> None:
-        self._directory, self._metric, self._mode, self._count = directory, metric, mode, count
-        self._ranked: list[tuple[float, str]] = []
+    def __init__(self, directory: Path, overview: Overview, count: int) -> None:
+        self._directory, self._count = directory, count
+        self._metric, self._mode = overview.metric, overview.mode
+        self._selection = Selection.parse(overview.sweep.get("select", "last"))
+        self._places = {trial.id: place for place, trial in enumerate(overview.trials)}
+        self._ranked: list[tuple[float, int, str]] = []
 
     def add(self, record: Record) -> list[str]:
         """A trial has finished; the worst of those that are too many is dropped: its path."""
-        best = best_of([report.metrics for report in record.history], self._metric, self._mode)
-        if best:
-            sign = 1 if self._mode == "min" else -1
-            bisect.insort(self._ranked, (sign * best["value"], record.path))
+        reports = [report.metrics for report in record.history]
+        found = selected(reports, self._metric, self._mode, self._selection)
+        key = sort_key(found["value"] if found else math.nan, self._mode)
+        bisect.insort(self._ranked, (key, self._places.get(record.id, 0), record.path))
         if len(self._ranked) <= self._count:
             return []
-        _, path = self._ranked.pop()
+        *_, path = self._ranked.pop()
         drop_best(self._directory / path)
         return [path]
+
+
+def _missing(metric: str, reports: Sequence[Mapping[str, float]]) -> MetricMissing:
+    """What to say of a trial that ended, and never reported the sweep's metric."""
+    names = dict.fromkeys(name for metrics in reports for name in metrics)
+    if not names:
+        return MetricMissing(f"the trainable returned without reporting {metric!r}")
+    return MetricMissing(
+        f"the trainable reported no {metric!r}; it reported {', '.join(map(repr, names))}"
+        f"{nearest(metric, names)}"
+    )
 
 
 def _with_array(

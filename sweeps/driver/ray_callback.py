@@ -1,35 +1,22 @@
 """What Ray Tune tells of its trials, passed on to the book."""
 
-import contextlib
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import cloudpickle, tune
-from ray.exceptions import RayActorError
-from ray.tune.result import AUTO_RESULT_KEYS
+from ray.exceptions import OutOfMemoryError, RayActorError
 
-from sweeps.cluster import remote
-from sweeps.definition.places import is_remote
 from sweeps.driver.account import Book
-from sweeps.errors import CannotGoOn, ClusterError, MetricMissing, SweepsError
+from sweeps.errors import CannotGoOn, SweepsError
 from sweeps.records.folders import id_of
 from sweeps.records.history import Report
-from sweeps.records.record import Record
-from sweeps.storage.working_copy import folder_of
-from sweeps.worker.attempt import TrialFailed
-from sweeps.worker.deadline import struck
-from sweeps.worker.job import SEPARATOR, Job
-from sweeps.worker.recorder import check_metric, divergence, no_room, to_numbers
-
-_RAY_KEYS = {*AUTO_RESULT_KEYS, "checkpoint_dir_name", "done", "experiment_tag"}
-_RAY_KEYS |= {"should_checkpoint", "trial_id", "trial_log_path"}
-"""What Ray Tune adds to the metrics that a function reports."""
-
+from sweeps.worker.job import SEPARATOR, Failure
+from sweeps.worker.recorder import no_room
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at whether Ray still has a node."""
@@ -75,9 +62,8 @@ def cut_short(error: SweepsError) -> CannotGoOn:
 class Watcher(tune.Callback):
     """Ray Tune's events, passed on to the book."""
 
-    def __init__(self, book: Book, job: Job) -> None:
+    def __init__(self, book: Book) -> None:
         self._book = book
-        self._job = job
         self._look_again = time.monotonic() + LOOK_EVERY
 
     def __getstate__(self) -> dict[str, Any]:
@@ -97,99 +83,76 @@ class Watcher(tune.Callback):
 
     @_guarded
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-        keys = ids_of(trial)
-        due = [key for key in keys if self._book.is_waiting(key)]
-        if len(keys) > 1:
-            due = [key for key in due if not self._book.must_go_alone(key)]
-        for key in due:
-            self._book.start(key, due)
+        self._start(ids_of(trial))
 
     @_guarded
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any
     ) -> None:
-        if self._book.records_reports:
-            [key] = ids_of(trial)
-            self._plain_result(key, result)
-        elif "diverged" in result:
-            self._book.diverge(result["trial"], result["diverged"])
-        elif "error" in result:
-            summary, trace, fatal = result["error"]
-            self._book.fail(result["trial"], summary, trace, fatal=fatal, array=True)
-            self._book.send_alone(result["trial"])
-        elif "reports" in result:
+        if "reports" in result:
+            if "outside" in result:
+                self._book.came_from(result["trial"], result["where"], result["outside"])
             for told in result["reports"]:
                 self._book.report(result["trial"], Report(*told), result["where"])
+        elif "note" in result:
+            self._book.note(result["trial"], result["note"])
+        elif "diverged" in result:
+            self._book.diverge(result["trial"], result["diverged"])
+        elif "failed" in result and "trial" in result:
+            self._book.fail(result["trial"], result["failed"], array=True)
+            self._book.send_alone(result["trial"])
+        elif "failed" in result:
+            keys = ids_of(trial)
+            self._fail(keys, result["failed"])
+            if not self._book.fatal:
+                self._start(keys)
 
     @_guarded
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-        self._fail(trial)
+        self._lose(trial)
 
     @_guarded
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-        self._fail(trial, final=True)
+        self._lose(trial, final=True)
 
     @_guarded
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         for key in self._book.running(ids_of(trial)):
             self._book.finish(key)
 
-    def _plain_result(self, key: str, result: Mapping[str, Any]) -> None:
-        """What a plain Ray Tune function reported; text and the like are left out."""
-        own = {k: v for k, v in result.items() if k not in _RAY_KEYS and _is_number(v)}
-        if not own and result.keys() <= _RAY_KEYS:
-            return
-        numbers = to_numbers(own)
-        try:
-            check_metric(self._book.metric, numbers)
-        except MetricMissing as error:
-            self._book.fatal = error
-            return
-        step, seconds = result["training_iteration"] - 1, result.get("time_this_iter_s", 0.0)
-        self._book.report(key, Report(step, numbers, round(seconds, 6)), result["hostname"])
-        if why := divergence(self._book.metric, numbers, step + 1):
-            self._book.diverge(key, why)
+    def _start(self, keys: Sequence[str]) -> None:
+        """An attempt begins, of those of these trials that wait for one."""
+        due = [key for key in keys if self._book.is_waiting(key)]
+        if len(keys) > 1:
+            due = [key for key in due if not self._book.must_go_alone(key)]
+        for key in due:
+            self._book.start(key, due)
 
-    def _fail(self, trial: Any, *, final: bool = False) -> None:
-        """An attempt of all members failed, or none of them could even start.
-
-        An array whose process died goes on as it was; one that raised, or that died too often, is
-        tried one by one.
-        """
-        keys = ids_of(trial)
-        error = _error_of(trial)
+    def _lose(self, trial: Any, *, final: bool = False) -> None:
+        """The Ray worker of a trial has died, or could not even start."""
+        keys, error = ids_of(trial), _error_of(trial)
         if _was_announced(error):
             for key in self._book.running(keys):
                 self._book.interrupt(key)
             return
-        summary, trace, fatal = explain(error)
-        lost = not isinstance(getattr(error, "cause", None) or error, TrialFailed)
-        for timeout in filter(None, (self._struck(self._book.records[key]) for key in keys)):
-            summary, trace = timeout
+        self._fail(keys, explain(error), final=final)
+
+    def _fail(self, keys: Sequence[str], failure: Failure, *, final: bool = False) -> None:
+        """An attempt of all members failed.
+
+        An array whose process died goes on as it was; one that raised, or that died too often, is
+        tried one by one.
+        """
         waiting = [key for key in keys if self._book.is_waiting(key)]
         array = len(keys) > 1
         for key in self._book.running(keys) or waiting:
-            self._book.fail(key, summary, trace, fatal=fatal, array=array, lost=lost)
-            if array and (final or not lost):
+            self._book.fail(key, failure, array=array)
+            if array and (final or not failure.lost or self._book.failed_too_often(key)):
                 self._book.send_alone(key)
-
-    def _struck(self, record: Record) -> tuple[str, str] | None:
-        """Whether a time-out ended an attempt; of a copy, the node that has it knows."""
-        if not (self._job.trial_timeout or self._job.epoch_timeout):
-            return None
-        if not is_remote(self._job.directory):
-            return struck(self._book.directory / record.path)
-        copy = folder_of(self._job.directory, record.path)
-        if not self._job.on_cluster:
-            return struck(copy)
-        with contextlib.suppress(ClusterError):  # a node that is gone has no time-out to tell of
-            answers = remote.ask_every_node(struck, copy, patience=15)
-            return next(filter(None, answers.values()), None)
-        return None
 
 
 class Brake(tune.Stopper):
-    """Ends the sweep once it cannot go on, and a plain function's trial once it has diverged."""
+    """Ends the sweep once it cannot go on."""
 
     def __init__(self, book: Book) -> None:
         self._book = book
@@ -198,10 +161,7 @@ class Brake(tune.Stopper):
         return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        if "trial" in result or self.stop_all():
-            return self.stop_all()
-        numbers = {k: v for k, v in result.items() if k not in _RAY_KEYS and _is_number(v)}
-        return divergence(self._book.metric, to_numbers(numbers), 0) is not None
+        return self.stop_all()
 
     def stop_all(self) -> bool:
         return self._book.fatal is not None
@@ -221,18 +181,14 @@ def _was_announced(error: Exception | None) -> bool:
     return isinstance(cause, RayActorError) and cause.preempted
 
 
-def explain(error: Exception | None) -> tuple[str, str, type[SweepsError] | None]:
-    """What to say of a failed attempt in a line, its traceback, and how it ends the sweep."""
+def explain(error: Exception | None) -> Failure:
+    """What to say of an attempt whose Ray worker is gone, or that Ray itself has ended."""
     cause = getattr(error, "cause", None) or error
-    if isinstance(cause, TrialFailed):
-        return cause.summary, cause.trace, cause.fatal
-    if isinstance(cause, RayActorError):  # gone, and with it what it could have said
-        return "its process died: killed, out of memory, or crashed", f"{cause}\n", None
     text = str(cause).strip() or type(cause).__name__
-    return text.splitlines()[0], f"{text}\n", None
-
-
-def _is_number(value: Any) -> bool:
-    with contextlib.suppress(TypeError, ValueError, RuntimeError):
-        return bool(to_numbers({"value": value}))
-    return False
+    if isinstance(cause, OutOfMemoryError):
+        why = "Ray ended it, since its machine was running out of memory"
+        return Failure(why, f"{text}\n", lost=True)
+    if isinstance(cause, RayActorError):  # gone, and with it what it could have said
+        why = "its Ray worker was killed, or its node was lost"
+        return Failure(why, f"{text}\n", lost=True)
+    return Failure(text.splitlines()[0], f"{text}\n", lost=True)

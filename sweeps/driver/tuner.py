@@ -5,20 +5,20 @@ keeps its own state in a temporary folder, and nothing of it is ever read again:
 done is decided from the ledger.
 """
 
-import contextlib
-import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ray import tune
+import ray
+from ray import cloudpickle, tune
 from ray.exceptions import OutOfMemoryError
 from ray.tune.error import TuneError
 from ray.tune.schedulers import FIFOScheduler
 
 from sweeps.cluster.local import credentials_hidden
-from sweeps.definition.places import is_remote
-from sweeps.definition.resolve import Versions
+from sweeps.definition.find import SearchPath
+from sweeps.definition.resolve import Resolved, Versions
+from sweeps.definition.source import heavy_imports
 from sweeps.definition.sweep_file import SweepFile
 from sweeps.driver.account import Book
 from sweeps.driver.progress import Progress
@@ -27,9 +27,8 @@ from sweeps.errors import ClusterError
 from sweeps.planning.arrays import Array
 from sweeps.planning.shares import Share
 from sweeps.records.ledger import Ledger
-from sweeps.storage.mirror import open_storage
-from sweeps.worker.attempt import ray_trainable
 from sweeps.worker.job import SEPARATOR, Job
+from sweeps.worker.supervisor import ray_trainable
 
 SPARE = 32
 """At least so many trials more stand ready for nodes of a cluster that nobody has announced."""
@@ -42,9 +41,9 @@ def run_trials(
     share: Share,
     *,
     versions: Mapping[str, Versions],
-    import_path: Sequence[str],
+    resolved: Resolved,
+    search: SearchPath,
     on_cluster: bool,
-    reports: bool,
     progress: Progress,
 ) -> None:
     """Run these trials to their ends, as many at once as their share allows.
@@ -52,8 +51,7 @@ def run_trials(
     Args:
         arrays: the trials, by who trains with whom.
         versions: the code and the data that each is run with, by id.
-        reports: whether the trainable is called with ``report`` and so records itself on the
-            worker; a plain Ray Tune function is recorded here.
+        search: where the trainable's module is looked for.
 
     Raises:
         MetricMissing: the trainable does not report the sweep's metric.
@@ -69,9 +67,10 @@ def run_trials(
         mode=sweep.mode,
         keep_best=sweep.keep_best,
         max_failures=sweep.max_failures,
-        records_reports=not reports,
+        patience=sweep.patience,
+        writes_events=bool(resolved.offered("WRITES_EVENTS")),
     )
-
+    warm = bool(resolved.offered("STAYS_WARM"))
     job = Job(
         directory=ledger.for_workers,
         train=sweep.train,
@@ -80,10 +79,16 @@ def run_trials(
         keep_best=sweep.keep_best,
         cpu=share.cpu,
         gpu=share.gpu,
-        import_path=tuple(import_path),
+        search=search,
+        code=ray.put(cloudpickle.dumps(resolved.function)) if resolved.by_value else None,
+        preload=() if warm else _preload(resolved),
+        warm=warm,
         on_cluster=on_cluster,
         trial_timeout=sweep.trial_timeout,
         epoch_timeout=sweep.epoch_timeout,
+        patience=sweep.patience,
+        max_failures=sweep.max_failures,
+        spare=sum(node.cpus for node in share.nodes) - share.cpu * share.at_once,
     )
     with book:
         while arrays and not book.fatal:
@@ -111,7 +116,7 @@ def _fit(
     """
     spare = max(SPARE, at_once) if job.on_cluster else 0
     grid = [SEPARATOR.join(book.records[trial.id].path for trial in array) for array in arrays]
-    with _rays_folder(book, job) as (folder, files):
+    with tempfile.TemporaryDirectory(prefix="sweepboard-", ignore_cleanup_errors=True) as folder:
         tuner = tune.Tuner(
             tune.with_resources(ray_trainable(job), _request(job)),
             param_space={"array": tune.grid_search(grid)},
@@ -125,9 +130,8 @@ def _fit(
             run_config=tune.RunConfig(
                 name=name,
                 storage_path=folder,
-                storage_filesystem=files,
                 failure_config=tune.FailureConfig(max_failures=retries),
-                callbacks=[Watcher(book, job)],
+                callbacks=[Watcher(book)],
                 stop=Brake(book),
                 verbose=0,
             ),
@@ -137,11 +141,11 @@ def _fit(
                 tuner.fit()
         except (RuntimeError, TuneError, OutOfMemoryError) as error:
             # the memory monitor's kills come as these, and end all that Ray Tune is running
-            summary, trace, _ = explain(error)
+            failure = explain(error)
             if not (running := book.running(list(book.records))):
-                raise ClusterError(f"Ray Tune gave up: {summary}") from error
+                raise ClusterError(f"Ray Tune gave up: {failure.summary}") from error
             for key in running:
-                book.fail(key, summary, trace, lost=True)
+                book.fail(key, failure)
 
 
 class InOrder(FIFOScheduler):
@@ -155,27 +159,10 @@ class InOrder(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> None: ...
 
 
-@contextlib.contextmanager
-def _rays_folder(book: Book, job: Job) -> Iterator[tuple[str, Any]]:
-    """Where Ray keeps its own state, for the length of a run, and the file system.
-
-    A plain Ray Tune function's checkpoints go there too, so on a cluster all nodes must see it.
-    """
-    shared = job.on_cluster and book.records_reports
-    if shared and is_remote(job.directory):
-        files, root = open_storage(job.directory)
-        folder = f"{root}/.ray-{secrets.token_hex(4)}"
-        try:
-            yield folder, files
-        finally:
-            with contextlib.suppress(OSError):
-                files.delete_dir(folder)
-        return
-    above, prefix = (job.directory, ".ray-") if shared else (None, "sweepboard-")
-    with tempfile.TemporaryDirectory(
-        prefix=prefix, dir=above, ignore_cleanup_errors=True
-    ) as folder:
-        yield folder, None
+def _preload(resolved: Resolved) -> tuple[str, ...]:
+    """What a trial's process should find imported."""
+    pickled = ("ray.cloudpickle",) if resolved.by_value else ()
+    return (*pickled, *heavy_imports(resolved.module))
 
 
 def _request(job: Job) -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:

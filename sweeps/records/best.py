@@ -1,9 +1,19 @@
-"""Which of a trial's reports is its best, and which is compared with other trials'."""
+"""What is best: which of a trial's reports is, and which is compared with other trials'."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 from sweeps.definition.selection import Selection
+
+
+def sort_key(value: float, mode: str) -> float:
+    """To sort values by, best first; what is not finite is infinitely bad.
+
+    Of equal ones, the earlier epoch is better, and the trial that stands first in the sweep file.
+    """
+    if not math.isfinite(value):
+        return math.inf
+    return value if mode == "min" else -value
 
 
 def best_of(

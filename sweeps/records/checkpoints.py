@@ -8,7 +8,7 @@ of the sweep are kept beside, in ``best/``.
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -107,10 +107,19 @@ def keep_best(folder: Path, step: int, checkpoint: Path) -> None:
             remove(old)
 
 
-def best_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint that is kept as the trial's best."""
-    found = sorted(folder.glob("best/[0-9]*"))
-    return found[-1] if found else None
+def checkpoint_of(
+    folder: Path, history: Sequence[Report], best: Mapping[str, float]
+) -> Path | None:
+    """The checkpoint of a trial's best epoch, if it is still there.
+
+    What is kept in ``best/`` may be of another epoch: of the metric, mode or budget that the sweep
+    had when the trial was run.
+    """
+    step = int(best["epoch"]) - 1
+    named = history[step].checkpoint if step < len(history) else None
+    last = [folder / named] if named else []
+    found = [*folder.glob(f"best/{step:05d}*"), *last]
+    return next((path for path in found if path.exists()), None)
 
 
 def drop_best(folder: Path) -> None:

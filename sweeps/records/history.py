@@ -28,6 +28,8 @@ class Report:
         seconds: since the report before.
         checkpoint: a file or folder, relative to the trial's folder.
         sha256: of that checkpoint.
+        events: how long each event file of the trainable's own was, by its path relative to the
+            trial's folder; ``None`` if that was not noted.
     """
 
     step: int
@@ -35,6 +37,7 @@ class Report:
     seconds: float
     checkpoint: str | None = None
     sha256: str | None = None
+    events: Mapping[str, int] | None = None
 
 
 def read_history(folder: Path) -> list[Report]:
@@ -68,7 +71,14 @@ def parse_history(content: bytes) -> list[Report]:
         try:
             entry = ReportEntry.model_validate_json(line)
             metrics = {key: _number(value) for key, value in entry.metrics.items()}
-            report = Report(entry.step, metrics, entry.seconds, entry.checkpoint, entry.sha256)
+            report = Report(
+                entry.step,
+                metrics,
+                entry.seconds,
+                entry.checkpoint,
+                entry.sha256,
+                entry.events,
+            )
         except ValueError:
             break
         if report.step != len(history):
@@ -98,7 +108,10 @@ def rewrite_history(folder: Path, history: Iterable[Report]) -> None:
 def _report_line(report: Report) -> bytes:
     """One line of strict JSON: NaN and infinities, which JSON lacks, are written as text."""
     metrics = {k: v if math.isfinite(v) else str(v) for k, v in report.metrics.items()}
-    return json.dumps({**asdict(report), "metrics": metrics}, allow_nan=False).encode() + b"\n"
+    line = {**asdict(report), "metrics": metrics}
+    if report.events is None:
+        del line["events"]
+    return json.dumps(line, allow_nan=False).encode() + b"\n"
 
 
 def _number(value: Any) -> float:

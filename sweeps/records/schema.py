@@ -99,6 +99,7 @@ class ReportEntry(_Entry):
     seconds: float
     checkpoint: Annotated[str, AfterValidator(_leads_down)] | None
     sha256: str | None = None
+    events: dict[str, int] | None = None
 
 
 class ShareEntry(_Entry):

@@ -1,22 +1,24 @@
-"""The ``report`` that a trainable calls: it records, then tells Ray."""
+"""What becomes of a trainable's report: it is recorded, then told."""
 
 import errno
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from ray import tune
-
-from sweeps.errors import CannotGoOn, MetricMissing, nearest
-from sweeps.records.best import best_of
+from sweeps.errors import CannotGoOn, Misused, nearest, shown
+from sweeps.planning.divergence import divergence
+from sweeps.records.best import best_of, sort_key
 from sweeps.records.checkpoints import checksum, keep_best, keep_checkpoint
+from sweeps.records.event_files import positions
 from sweeps.records.events import EventLog
 from sweeps.records.history import Report, append_report
 from sweeps.worker.job import Job
+from sweeps.worker.numbers import to_numbers
+from sweeps.worker.writers import Writers
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -34,9 +36,15 @@ class Recorder:
     Args:
         key: the trial's id.
         history: of the reports that it goes on after.
-        events: where the reports become scalars, unless the trainable writes its own.
+        events: where the reports become scalars, unless the trainable writes all of them itself.
+        writers: of the event files that the trainable writes.
+        send: tells the driver.
+        note: says something to the user, once.
         store: writes the trial's folder to where the sweep's directory is, after every report.
         on_report: called after every report.
+
+    Attributes:
+        has_reported: whether there was a report in this attempt.
     """
 
     def __init__(
@@ -47,86 +55,136 @@ class Recorder:
         history: Sequence[Report],
         where: str,
         events: EventLog | None,
+        writers: Writers,
         *,
+        send: Callable[[dict[str, Any]], None],
+        note: Callable[[str], None],
         store: Callable[[], None],
         on_report: Callable[[], None],
     ) -> None:
         self._job = job
         self._key = key
         self._folder = folder
-        self._store = store
-        self._next_step = len(history)
-        best = best_of([report.metrics for report in history], job.metric, job.mode)
+        self._send, self._note, self._store, self._on_report = send, note, store, on_report
+        self._reports: list[Mapping[str, float]] = [report.metrics for report in history]
+        best = best_of(self._reports, job.metric, job.mode)
         self._best = best["value"] if best else None
         self._where = where
-        self._events = events
-        self._on_report = on_report
+        self._events, self._writers = events, writers
+        self._process = os.getpid()
         self._last = time.perf_counter()
         self._untold: list[tuple[int, dict[str, float], float]] = []
+        self._outside: str | None = None
         self._tell_at = 0.0
+        self.has_reported = False
 
-    def __call__(self, metrics: Mapping[str, Any], *, checkpoint: Path | None = None) -> None:
-        step, numbers = self._next_step, to_numbers(metrics)
-        check_metric(self._job.metric, numbers)
+    def __call__(self, *metrics: Any, checkpoint: Path | None = None, **named: Any) -> None:
+        numbers, others = to_numbers(_only_mapping(metrics, named))
+        if os.getpid() != self._process:
+            raise Misused(
+                "report was called in a process that the trainable started; call it where the"
+                " function itself runs"
+            )
+        for name, kind in others.items():
+            self._note(f"{name!r} is no number ({kind}), and is left out of the metrics")
+        if self._job.metric not in numbers and not self._seen(self._job.metric):
+            names = ", ".join(map(repr, numbers)) or "nothing"
+            near = nearest(self._job.metric, numbers)
+            self._note(f"no {self._job.metric!r} so far; reported was {names}{near}")
         self._record(numbers, checkpoint)
+        self.has_reported = True
         self._on_report()
-        why = divergence(self._job.metric, numbers, step + 1)
+        why = divergence(self._job.metric, self._reports, self._job.patience)
         if why or time.perf_counter() >= self._tell_at:
             self.tell()
         if why:
             raise Diverged(why)
 
+    def check_course(self) -> None:
+        """Raise :class:`Diverged` if it had when it was killed, before that was told."""
+        if why := divergence(self._job.metric, self._reports, self._job.patience):
+            raise Diverged(why)
+
     def tell(self) -> None:
-        """Tell the driver what it has not been told; Ray waits until it has heard."""
+        """Tell the driver what it has not been told."""
         untold, self._untold = self._untold, []
         if untold:
-            tune.report({"trial": self._key, "where": self._where, "reports": untold})
+            message = {"trial": self._key, "where": self._where, "reports": untold}
+            self._send(message | ({"outside": self._outside} if self._outside else {}))
             self._tell_at = time.perf_counter() + TELL_EVERY
 
     def close(self, *, finished: bool) -> None:
         if self._events:
-            self._events.close(finished=finished)
+            self._events.close(finished=finished, others=self._writers.tags)
         self.tell()
 
     def _record(self, numbers: dict[str, float], checkpoint: Path | None) -> None:
         """Land a report, which is then to be told."""
-        folder, step, now = self._folder, self._next_step, time.perf_counter()
-        kept = keep_checkpoint(folder, step, checkpoint) if checkpoint else None
-        if kept and self._is_best(numbers):
+        folder, step, now = self._folder, len(self._reports), time.perf_counter()
+        kept = self._keep(step, Path(checkpoint)) if checkpoint is not None else None
+        if self._is_best(numbers) and kept:
             keep_best(folder, step, kept)
+        self._writers.flush()
         report = Report(
             step,
             numbers,
             round(now - self._last, 6),
             kept.relative_to(folder).as_posix() if kept else None,
             checksum(kept) if kept else None,
+            positions(folder) if kept else None,
         )
         append_report(folder, report)
         self._log(numbers, step)
         self._store()
-        self._next_step, self._last = step + 1, now
+        self._reports.append(numbers)
+        self._last = now
         self._untold.append((step, numbers, report.seconds))
+
+    def _keep(self, step: int, checkpoint: Path) -> Path:
+        kept = keep_checkpoint(self._folder, step, checkpoint)
+        if kept != (given := checkpoint.absolute()):
+            self._outside = str(given.resolve())
+        return kept
+
+    def _seen(self, name: str) -> bool:
+        return any(name in numbers for numbers in self._reports)
 
     def _is_best(self, numbers: Mapping[str, float]) -> bool:
         """Whether the trial was never better, if the best of the sweep are kept at all."""
-        job, value = self._job, numbers[self._job.metric]
+        job, value = self._job, numbers.get(self._job.metric, math.nan)
         if not job.keep_best or not math.isfinite(value):
             return False
-        better = self._best is None or (
-            value < self._best if job.mode == "min" else value > self._best
-        )
-        self._best = value if better else self._best
-        return better
+        if self._best is not None and sort_key(value, job.mode) >= sort_key(self._best, job.mode):
+            return False
+        self._best = value
+        return True
 
     def _log(self, numbers: Mapping[str, float], step: int) -> None:
         """Scalars for TensorBoard; a trial does not fail for want of them."""
         if self._events is None:
             return
         try:
-            self._events.log(numbers, step)
+            self._events.log(numbers, step, self._writers.tags)
         except Exception as error:
             self._events = None
             warnings.warn(f"no more events for TensorBoard: {error!r}", stacklevel=2)
+
+
+def _only_mapping(metrics: Sequence[Any], named: Mapping[str, Any]) -> Mapping[Any, Any]:
+    """The one argument of a report.
+
+    Raises:
+        Misused: it was called in another way.
+    """
+    if not metrics and set(named) == {"metrics"}:
+        metrics, named = (named["metrics"],), {}
+    if len(metrics) == 1 and isinstance(metrics[0], Mapping) and not named:
+        return metrics[0]
+    got = [shown(value) for value in metrics] + [f"{k}={shown(v)}" for k, v in named.items()]
+    raise Misused(
+        "report takes a mapping of names to numbers, as in report({'loss': 0.1}), and by name a"
+        f" checkpoint; it was called as report({', '.join(got)})"
+    )
 
 
 def no_room(error: OSError) -> CannotGoOn:
@@ -135,32 +193,3 @@ def no_room(error: OSError) -> CannotGoOn:
         f"{error.filename or 'a file'} cannot be written: {error.strerror}; what was recorded is"
         " kept: run the same command again once it can be"
     )
-
-
-def divergence(metric: str, numbers: Mapping[str, float], epoch: int) -> str | None:
-    """Why a trial is given up after this report, or ``None``: the metric, and losses, count."""
-    for name, value in numbers.items():
-        if (name == metric or "loss" in name.lower()) and not math.isfinite(value):
-            return f"diverged: {name} is {value} at epoch {epoch}"
-    return None
-
-
-def to_numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Metrics as plain numbers; tensors and arrays of one element are read."""
-    numbers: dict[str, float] = {}
-    for key, value in metrics.items():
-        value = value.item() if hasattr(value, "item") else value
-        if not isinstance(value, Real):
-            raise TypeError(f"the metric {key!r} must be a number, got {value!r}")
-        numbers[str(key)] = int(value) if isinstance(value, int) else float(value)
-    return numbers
-
-
-def check_metric(metric: str, numbers: Mapping[str, float]) -> None:
-    """Raise :class:`MetricMissing` unless the sweep's metric was reported."""
-    if metric not in numbers:
-        reported = ", ".join(repr(key) for key in numbers) or "nothing"
-        raise MetricMissing(
-            f"the trainable reported no {metric!r}; it reported {reported}"
-            f"{nearest(metric, numbers)}"
-        )
