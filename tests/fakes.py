@@ -47,7 +47,7 @@ def fake_trial(
         return
     folder = ledger.directory / "trials" / trial.name
     folder.mkdir(parents=True)
-    events = EventLog(folder, trial.config, 0)
+    events = EventLog(folder, trial.config)
     for step in range(epochs):
         saved = folder / f"{step}.pt"
         saved.write_text(f"{trial.id} {step}")

@@ -58,10 +58,7 @@ def check_name(name: str) -> str:
 
 def _check_train(train: str) -> str:
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*|\w+@[0-9a-f]{8}", train):
-        raise ValueError(
-            "must be 'module:function' or 'file.py:function', such as trainer:train; got"
-            f" {shown(train)}"
-        )
+        raise ValueError(f"must be 'module:function', such as trainer:train; got {shown(train)}")
     return train
 
 

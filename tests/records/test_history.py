@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.records.checkpoints import (
-    best_checkpoint,
+    checkpoint_of,
     checksum,
     drop_older,
     keep_best,
@@ -109,14 +109,26 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path, 
 
 def test_a_finished_trial_keeps_its_latest_checkpoint_and_its_best_beside(tmp_path: Path) -> None:
     folder = trained(tmp_path / "trial", 4)
-    assert best_checkpoint(folder) is None
+    assert checkpoint_of(folder, [], {"epoch": 4}) is None
     for step in (2, 3):
         keep_best(folder, step, folder / f"{step}.pt")
     drop_older(folder, read_history(folder))
     assert sorted(p.name for p in folder.glob("*.pt")) == ["3.pt"]
-    best = best_checkpoint(folder)
+    best = checkpoint_of(folder, read_history(folder), {"epoch": 4})
+    assert best is not None
     assert best == folder / "best" / "00003.pt"
     assert [p.name for p in best.parent.iterdir()] == ["00003.pt"]
+
+
+def test_the_checkpoint_named_is_that_of_the_epoch_named_or_none(tmp_path: Path) -> None:
+    """The mode was corrected, or epochs lowered, after another epoch's was kept as the best."""
+    folder = trained(tmp_path / "trial", 4)
+    keep_best(folder, 2, folder / "2.pt")
+    drop_older(folder, read_history(folder))
+    history = read_history(folder)
+    assert checkpoint_of(folder, history, {"epoch": 3}) == folder / "best" / "00002.pt"
+    assert checkpoint_of(folder, history, {"epoch": 2}) is None
+    assert checkpoint_of(folder, history, {"epoch": 4}) == folder / "3.pt"
 
 
 def test_nothing_outside_of_a_trial_is_ever_removed(tmp_path: Path) -> None:

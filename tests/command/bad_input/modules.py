@@ -9,8 +9,8 @@ CASES = [
         file=sweep(train="trainer.train"),
     ),
     case(
-        "a path for a module",
-        "train: must be 'module:function', such as trainer:train; got './my.py:train'",
+        "a file that does not exist",
+        "train: there is no file ./my.py for './my.py:train', neither beside the sweep file nor in",
         file=sweep(train="./my.py:train"),
     ),
     case(
