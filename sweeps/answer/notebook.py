@@ -9,7 +9,6 @@ from sweeps.answer.summary import (
     runs_text,
     standing_text,
     summary,
-    swept_names,
 )
 from sweeps.definition.space import cell
 
@@ -21,7 +20,7 @@ MOST_ROWS = 50
 
 def as_html(results: "Results") -> str:
     """The answer in a sentence, then a line a configuration, best first."""
-    names = swept_names(results)
+    names = results.swept
     behind = "below the best" if results.mode == "max" else "above the best"
     heads = [*names, "seeds", results.metric, behind, "told apart"]
     rows = [

@@ -110,6 +110,11 @@ class Results(Sequence[Row]):
         leader = self.standings.leader
         return leader.best_trial(self.mode) if leader else None
 
+    @cached_property
+    def swept(self) -> list[str]:
+        """The parameters in which trials differ, but for the seed, whose effect is noise."""
+        return [name for name in swept(row.config for row in self) if name != "seed"]
+
     def count(self, *statuses: str) -> int:
         return sum(row.status in statuses for row in self._rows)
 

@@ -1,10 +1,9 @@
 """What came out, in a line: how many trials stand where, and which configuration is best."""
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sweeps.answer.results import Results, swept
+from sweeps.answer.results import Results
 from sweeps.definition.space import cell
 from sweeps.definition.text import number
 from sweeps.records.record import Status
@@ -37,16 +36,11 @@ def best_line(results: Results) -> str | None:
 
 def label(results: Results, configuration: "Configuration") -> str:
     """``lr=0.001 batch_size=64``: the swept values; with single trials, after the trial's id."""
-    names = swept_names(results)
+    names = results.swept
     values = [f"{name}={text}" for name in names if (text := cell(configuration.config, name))]
     if not results.standings.has_seeds:
         values.insert(0, configuration.trials[0].id)
     return " ".join(values)
-
-
-def swept_names(results: Iterable[Any]) -> list[str]:
-    """The parameters in which trials differ, but for the seed, whose effect is noise."""
-    return [name for name in swept(row.config for row in results) if name != "seed"]
 
 
 def mean_text(configuration: "Configuration") -> str:

@@ -17,7 +17,6 @@ from sweeps.answer.summary import (
     mean_text,
     runs_text,
     standing_text,
-    swept_names,
 )
 from sweeps.command.columns import Table
 from sweeps.definition.space import cell
@@ -38,7 +37,7 @@ def configurations_table(
     Args:
         metrics: beside the sweep's own, of which the mean of the last values is told.
     """
-    table, names = Table(), swept_names(results)
+    table, names = Table(), results.swept
     _add_values(table, (each.config for each in configurations), names)
     table.add("seeds", [runs_text(each) for each in configurations], 4, right=True)
     table.add(results.metric, [mean_text(each) for each in configurations], right=True)

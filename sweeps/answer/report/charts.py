@@ -39,6 +39,7 @@ def curves(results: Results, metric: str) -> Spec | None:
     """A line a configuration with its band; the page says which are shown, by ``shown``."""
     import altair as alt
 
+    sheet = _Sheet()
     shown = series.chosen(results)
     points = series.curves(results, shown, metric)
     if not points:
@@ -49,7 +50,7 @@ def curves(results: Results, metric: str) -> Spec | None:
     visible = alt.param("shown", value=list(range(len(shown))))
     leads = alt.datum.c == 0
     colour = alt.when(leads).then(alt.value(LEADER)).otherwise(alt.value(OTHER))
-    base = alt.Chart(_data(points)).transform_filter("indexof(shown, datum.c) >= 0")
+    base = alt.Chart(sheet.data(points)).transform_filter("indexof(shown, datum.c) >= 0")
     x = alt.X("e:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"))
     y = alt.Y("m:Q", title=metric, scale=alt.Scale(zero=False))
     faint = alt.when(leads).then(alt.value(0.2)).otherwise(alt.value(0.05))
@@ -62,13 +63,14 @@ def curves(results: Results, metric: str) -> Spec | None:
     )
     told = ["label:N", _told("e", "epoch"), _told("m", metric), _told("n", "seeds")]
     dots = base.mark_circle(size=45).encode(x=x, y=y, color=colour, detail="c:N", tooltip=told)
-    return _spec(alt.layer(band, line, dots.add_params(hover)).add_params(visible), 320)
+    return sheet.spec(alt.layer(band, line, dots.add_params(hover)).add_params(visible), 320)
 
 
 def effects(results: Results, found: Sequence[Effect]) -> Spec | None:
     """The mean of each level, the others averaged over, with its interval."""
     import altair as alt
 
+    sheet = _Sheet()
     rows = [
         {
             "level": f"{effect.name} = {format_value(value)}",
@@ -86,7 +88,7 @@ def effects(results: Results, found: Sequence[Effect]) -> Spec | None:
     y = alt.Y("level:N", sort=order, title=None, axis=alt.Axis(labelLimit=220))
     scale, axis = alt.Scale(zero=False), alt.Axis(tickCount=6)
     x = alt.X("mean:Q", title=results.metric, scale=scale, axis=axis)
-    base = alt.Chart(_data(rows)).encode(
+    base = alt.Chart(sheet.data(rows)).encode(
         y=y, color=alt.Color("parameter:N", legend=None, scale=alt.Scale(scheme="tableau10"))
     )
     bars = base.mark_rule(strokeWidth=3).encode(
@@ -94,13 +96,14 @@ def effects(results: Results, found: Sequence[Effect]) -> Spec | None:
     )
     told = ["level:N", _told("mean", "mean"), _told("low", "from"), _told("high", "to")]
     dots = base.mark_circle(size=110, opacity=1).encode(x=x, tooltip=told)
-    return _spec(alt.layer(bars, dots), max(24 * len(rows), 60))
+    return sheet.spec(alt.layer(bars, dots), max(24 * len(rows), 60))
 
 
 def scatter(results: Results, name: str, *, log: bool) -> Spec | None:
     """The mean of every configuration over a drawn parameter, with the fitted curve."""
     import altair as alt
 
+    sheet = _Sheet()
     points = [
         {"x": float(each.values[name]), "y": each.mean}
         for each in results.standings
@@ -108,26 +111,27 @@ def scatter(results: Results, name: str, *, log: bool) -> Spec | None:
     ]
     if not points:
         return None
-    kind = alt.Scale(type="log" if log else "linear", zero=False, nice=False)
+    kind = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False, nice=False)
     x = alt.X("x:Q", title=name, scale=kind, axis=alt.Axis(labelOverlap=True, format="~g"))
     y = alt.Y("y:Q", title=results.metric, scale=alt.Scale(zero=False))
     told = [_told("x", name, ".4~g"), _told("y", results.metric)]
-    dots = alt.Chart(_data(points)).mark_circle(color=OTHER, opacity=0.7).encode(x=x, y=y)
+    dots = alt.Chart(sheet.data(points)).mark_circle(color=OTHER, opacity=0.7).encode(x=x, y=y)
     layers = [dots.encode(tooltip=told)]
     xs, ys = (np.array([point[key] for point in points]) for key in ("x", "y"))
     if fitted := fit_curve(xs, ys, log=log):
         columns = zip(fitted.x, fitted.mean, fitted.low, fitted.high, strict=True)
         rows = [dict(zip("xyab", map(float, row), strict=True)) for row in columns]
-        base = alt.Chart(_data(rows)).encode(x=x)
+        base = alt.Chart(sheet.data(rows)).encode(x=x)
         layers.insert(0, base.mark_area(color=LEADER, opacity=0.2).encode(y="a:Q", y2="b:Q"))
         layers.append(base.mark_line(color=LEADER, strokeWidth=2.5).encode(y=y))
-    return _spec(alt.layer(*layers), 240)
+    return sheet.spec(alt.layer(*layers), 240)
 
 
 def interaction(results: Results, found: Interaction) -> Spec:
     """The means of two parameters' values as a small grid."""
     import altair as alt
 
+    sheet = _Sheet()
     rows = [
         {
             "row": format_value(found.rows[i]),
@@ -140,7 +144,7 @@ def interaction(results: Results, found: Interaction) -> Spec:
     ]
     means = found.means[np.isfinite(found.means)]
     middle = float(means.min() + means.max()) / 2
-    base = alt.Chart(_data(rows)).encode(
+    base = alt.Chart(sheet.data(rows)).encode(
         x=alt.X("column:N", sort=None, title=found.second, axis=alt.Axis(labelAngle=0)),
         y=alt.Y("row:N", sort=None, title=found.first),
     )
@@ -149,13 +153,14 @@ def interaction(results: Results, found: Interaction) -> Spec:
     cells = base.mark_rect().encode(color=shade, tooltip=[*told, _told("mean", results.metric)])
     ink = alt.when(alt.datum.mean > middle).then(alt.value("white")).otherwise(alt.value("black"))
     texts = base.mark_text(fontSize=13).encode(text="text:N", color=ink)
-    return _spec(alt.layer(cells, texts), 44 * len(found.rows))
+    return sheet.spec(alt.layer(cells, texts), 44 * len(found.rows))
 
 
 def parallel(results: Results) -> Spec | None:
     """Every configuration as a line over the parameters, coloured by its mean."""
     import altair as alt
 
+    sheet = _Sheet()
     lines, names = series.parallel(results)
     if len(names) < 3 or not lines:
         return None
@@ -173,7 +178,7 @@ def parallel(results: Results) -> Spec | None:
     y = alt.Y("at:Q", axis=None)
     told = ["axis:N", "value:N", _told("mean", results.metric)]
     drawn = (
-        alt.Chart(_data(lines))
+        alt.Chart(sheet.data(lines))
         .mark_line(opacity=0.75, strokeWidth=2)
         .encode(
             x=x,
@@ -185,14 +190,15 @@ def parallel(results: Results) -> Spec | None:
             ),
         )
     )
-    marks = alt.Chart(_data(ticks)).mark_text(dx=6, align="left", fontWeight="bold")
-    return _spec(alt.layer(drawn, marks.encode(x=x, y=y, text="value:N")), 260)
+    marks = alt.Chart(sheet.data(ticks)).mark_text(dx=6, align="left", fontWeight="bold")
+    return sheet.spec(alt.layer(drawn, marks.encode(x=x, y=y, text="value:N")), 260)
 
 
 def importance(shares: Mapping[str, float]) -> Spec:
     """Which share of what was seen each parameter accounts for."""
     import altair as alt
 
+    sheet = _Sheet()
     rows = [{"name": name, "share": share} for name, share in shares.items()]
     x = alt.X(
         "share:Q",
@@ -201,8 +207,8 @@ def importance(shares: Mapping[str, float]) -> Spec:
         scale=alt.Scale(domainMin=0),
     )
     y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=220))
-    bars = alt.Chart(_data(rows)).mark_bar(color=OTHER, height={"band": 0.6})
-    return _spec(
+    bars = alt.Chart(sheet.data(rows)).mark_bar(color=OTHER, height={"band": 0.6})
+    return sheet.spec(
         bars.encode(x=x, y=y, tooltip=["name:N", _told("share", "share", ".0%")]),
         max(30 * len(rows), 60),
     )
@@ -214,18 +220,23 @@ def _told(field: str, title: str, form: str = ".4~f") -> Any:
     return alt.Tooltip(f"{field}:Q", title=title, format=form)
 
 
-def _data(rows: Sequence[Mapping[str, Any]]) -> Any:
-    import altair as alt
+class _Sheet:
+    """The data of one chart, kept beside it: Altair would check every line of them."""
 
-    return alt.InlineData(values=list(rows))
+    def __init__(self) -> None:
+        self._datasets: dict[str, Sequence[Mapping[str, Any]]] = {}
 
+    def data(self, rows: Sequence[Mapping[str, Any]]) -> Any:
+        import altair as alt
 
-def _spec(chart: Any, height: int) -> Spec:
-    """As wide as the place it is put in; its text is never scaled."""
-    import altair as alt
+        name = f"data-{len(self._datasets)}"
+        self._datasets[name] = rows
+        return alt.NamedData(name=name)
 
-    with alt.data_transformers.disable_max_rows():
+    def spec(self, chart: Any, height: int) -> Spec:
+        """As wide as the place it is put in; its text is never scaled."""
         spec: Spec = chart.properties(width="container", height=height).to_dict()
-    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
-    spec.pop("config", None)  # the page has its own
-    return spec
+        spec["autosize"] = {"type": "fit-x", "contains": "padding"}
+        spec["datasets"] = self._datasets
+        spec.pop("config", None)  # the page has its own
+        return spec

@@ -79,6 +79,7 @@ async function draw() {
   const logLevel = 1; // errors: that a chart without curves has no extent is no news
   const options = { actions: false, renderer: "svg", config: colours(), tooltip, logLevel };
   for (const [name, spec] of Object.entries(JSON.parse(document.getElementById("specs").textContent))) {
+    await new Promise(requestAnimationFrame); // what is there already is shown, and can be used
     views[name]?.finalize();
     views[name] = (await vegaEmbed(`#${name}`, structuredClone(spec), options)).view;
   }

@@ -18,7 +18,6 @@ from sweeps.answer.summary import (
     runs_text,
     standing_text,
     summary,
-    swept_names,
 )
 from sweeps.definition.space import cell
 from sweeps.definition.text import format_value, number
@@ -43,7 +42,7 @@ def answer(results: Results, found: series.Findings) -> dict[str, Any]:
 
 def table(results: Results) -> dict[str, Any]:
     """One line a configuration: cells with what they are sorted by."""
-    names = swept_names(results)
+    names = results.swept
     reported = dict.fromkeys(name for row in results for name in row.metrics)
     metrics = with_loss(results.metric, reported)[1:]
     behind = "below the best" if results.mode == "max" else "above the best"

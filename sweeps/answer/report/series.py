@@ -12,7 +12,7 @@ from sweeps.answer.results import Results
 from sweeps.answer.statistics.effects import Effect, Factors, Interaction
 from sweeps.answer.statistics.importance import Importance, importances
 from sweeps.answer.statistics.noise import Array
-from sweeps.answer.summary import label, swept_names
+from sweeps.answer.summary import label
 from sweeps.definition.space import cell
 from sweeps.definition.text import number
 
@@ -51,7 +51,7 @@ class Findings:
 
 def find(results: Results) -> Findings:
     """What the parameters of a sweep do to its metric."""
-    levels = {name: _column(results, name) for name in swept_names(results)}
+    levels = {name: _column(results, name) for name in results.swept}
     drawn = {
         name: is_log(results, name, values)
         for name, values in levels.items()
@@ -99,7 +99,7 @@ def parallel(results: Results) -> tuple[list[dict[str, Any]], list[str]]:
 
     A place on an axis lies in 0 … 1, by rank where values are not numbers.
     """
-    names = swept_names(results)
+    names = results.swept
     ranked = [c for c in results.standings.ranked if c.mean is not None][:MOST_LINES]
     places = {name: _places(results, name, ranked) for name in names}
     means = np.array([each.mean for each in ranked], dtype=float)

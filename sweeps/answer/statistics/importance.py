@@ -11,7 +11,7 @@ from sweeps.answer.statistics.noise import Array
 FEW = 50
 """With fewer configurations than this, the shares are indicative only."""
 
-MOST = 400
+MOST = 200
 """More configurations than this are thinned out: the forest takes long, and gains nothing."""
 
 
@@ -62,7 +62,7 @@ def importances(
             for at, index in enumerate(known)
         ]
     )
-    evaluator = FanovaImportanceEvaluator(seed=0)
+    evaluator = FanovaImportanceEvaluator(n_trees=32, seed=0)
     found = get_param_importances(study, evaluator=evaluator, normalize=True)
     return Importance({name: float(share) for name, share in found.items()}, len(known))
 
