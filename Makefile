@@ -22,37 +22,31 @@ test: $(VENV)/ready-to-test
 test-quick: $(VENV)/ready-to-test
 	@$(BIN)/pytest -m "not ray" --numprocesses 2 --dist loadfile
 
-test-faults: those that kill, fill disks and damage files, alone
-# make check   formatting, lint, types, and what bandit and pip-audit find
-# make bench   the benchmarks on Fashion-MNIST; bench-quick: on a tenth of it
-
-VENV := .venv
-BIN := $(VENV)/bin
-PURELIB := python -c "import sysconfig; print(sysconfig.get_path('purelib'))"
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-
-.PHONY: sweep test test-quick test-faults check bench bench-quick clean
-
-sweep: $(VENV)/ready
-	@$(BIN)/sweeps run quickstart
-
-# faults come at moments that a busy machine would shift, and clusters have heads beside whose ports no
-# other Ray should start: so alone; the others two files at a time
-test: $(VENV)/ready-to-test
-	@$(BIN)/pytest tests/faults
-	@$(BIN)/pytest tests/cluster
-	@$(BIN)/pytest --ignore tests/faults --ignore tests/cluster --numprocesses 2 --dist loadfile
-
 test-faults: $(VENV)/ready-to-test
 	@$(BIN)/pytest tests/faults
 
-check: $(VENV)/ready-to-test
+# each of its own, so that `make -j 2 check` waits for mypy and for the advisories at once
+CHECKS := check-format check-types check-imports check-security check-advisories
+.PHONY: check $(CHECKS)
+
+check: $(CHECKS)
+
+$(CHECKS): $(VENV)/ready-to-test
+
+check-format:
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+
+check-types:
 	@$(BIN)/mypy
+
+check-imports:
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+
+check-security:
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive sweeps trainer
+
+check-advisories:
 	@$(BIN)/python .ci/audit.py
 
 bench: $(VENV)/ready-to-bench

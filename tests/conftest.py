@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,9 @@ class Board:
         return runs
 
 
-@pytest.fixture
-def open_board() -> Iterator[Callable[..., Board]]:
-    """Start `sweeps board` on a sweep's directory; it ends with the test."""
+@contextmanager
+def boards() -> Iterator[Callable[..., Board]]:
+    """Start `sweeps board` on sweeps' directories; all end with the block."""
     started: list[subprocess.Popen[str]] = []
 
     def open_(directory: Path | str, **env: str) -> Board:
@@ -118,6 +119,13 @@ def open_board() -> Iterator[Callable[..., Board]]:
     for process in started:
         process.terminate()
         process.communicate()
+
+
+@pytest.fixture
+def open_board() -> Iterator[Callable[..., Board]]:
+    """Start `sweeps board` on a sweep's directory; it ends with the test."""
+    with boards() as open_:
+        yield open_
 
 
 @pytest.fixture

@@ -5,29 +5,15 @@ A sweep run by the command takes two seconds for imports and three for Ray befor
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from typer.testing import CliRunner
 
 from sweeps.cluster.local import local_ray
-from sweeps.command.cli import app
 from sweeps.planning.shares import Node
-from tests.commands import run_command
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended, and what it said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
+from tests.commands import Done, in_process, run_command
 
 RunHere = Callable[..., Done]
 
@@ -58,21 +44,7 @@ def run_here(ray_of_tests: None) -> RunHere:
     for what concerns a process: signals, its environment, how much of the machine it takes.
     """
 
-    def run(*arguments: str, cwd: Path) -> Done:
-        known = set(sys.modules)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(cwd)
-            patch.setattr(sys, "path", sys.path.copy())
-            patch.setattr(sys, "dont_write_bytecode", True)
-            result = CliRunner().invoke(app, arguments)
-        for name in set(sys.modules) - known:
-            if str(getattr(sys.modules[name], "__file__", "")).startswith(str(cwd)):
-                del sys.modules[name]  # another test has another module of this name
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Done(result.exit_code, result.stdout, result.stderr)
-
-    return run
+    return in_process
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from ray import tune
 
 from sweeps import Report
@@ -64,6 +63,8 @@ def silent(config: Mapping[str, Any], *, report: Report) -> None:
 
 def threads(config: Mapping[str, Any], *, report: Report) -> None:
     """Tells how many threads torch uses."""
+    import torch  # here, as it takes a worker a second
+
     report({"loss": torch.get_num_threads(), "gpus": len(_visible_gpus())})
 
 

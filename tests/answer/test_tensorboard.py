@@ -3,15 +3,15 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.commands import run_command
-from tests.conftest import Board
+from tests.commands import in_process
+from tests.conftest import Board, boards
 from tests.shared import RunHere
 
 BROWSER = shutil.which("chromium")
@@ -30,9 +30,18 @@ def directory(quickstart: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def board(directory: Path) -> Iterator[Board]:
+    """One TensorBoard for all that is seen of it."""
+    with boards() as open_:
+        shown = open_(directory)
+        shown.wait_for_runs(12)
+        yield shown
+
+
+@pytest.fixture(scope="module")
 def trials(directory: Path) -> dict[str, dict[str, Any]]:
     """The results by the trial's name in TensorBoard."""
-    shown = run_command("results", str(directory), "--format", "json", cwd=directory)
+    shown = in_process("results", str(directory), "--format", "json", cwd=directory)
     return {row["path"].removeprefix("trials/"): row for row in json.loads(shown.stdout)}
 
 
@@ -43,9 +52,9 @@ def test_there_is_one_event_file_per_trial(directory: Path) -> None:
 
 
 def test_every_run_is_a_trial_and_can_be_chosen_by_its_values(
-    directory: Path, trials: dict[str, Any], open_board: OpenBoard
+    board: Board, trials: dict[str, Any]
 ) -> None:
-    runs = open_board(directory).wait_for_runs(12)
+    runs = board.get("runs")
     assert set(runs) == set(trials)
     chosen = [run for run in runs if re.search("lr=0.01,.*shuffle=true", run)]
     assert len(chosen) == 3
@@ -53,10 +62,8 @@ def test_every_run_is_a_trial_and_can_be_chosen_by_its_values(
 
 
 def test_every_trial_has_its_scalars_histograms_images_and_graph(
-    directory: Path, trials: dict[str, Any], open_board: OpenBoard
+    board: Board, trials: dict[str, Any]
 ) -> None:
-    board = open_board(directory)
-    board.wait_for_runs(12)
     scalars = board.get("plugin/scalars/tags")
     histograms = board.get("plugin/histograms/tags")
     images = board.get("plugin/images/tags")
@@ -74,10 +81,8 @@ def test_every_trial_has_its_scalars_histograms_images_and_graph(
 
 
 def test_hparams_has_one_row_a_trial_with_true_types_metrics_and_status(
-    directory: Path, trials: dict[str, Any], open_board: OpenBoard
+    board: Board, trials: dict[str, Any]
 ) -> None:
-    board = open_board(directory)
-    board.wait_for_runs(12)
     rows = {row["name"]: row for row in board.hparams()}
     assert set(rows) == set(trials)
     for name, row in rows.items():
@@ -125,10 +130,8 @@ def test_a_trial_that_failed_for_good_is_a_failure_and_after_a_good_retry_a_succ
 
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt install chromium")
 def test_a_browser_shows_twelve_rows_with_metrics_and_every_tab(
-    directory: Path, open_board: OpenBoard
+    board: Board,
 ) -> None:
-    board = open_board(directory)
-    board.wait_for_runs(12)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS.split())
         page = browser.new_page(viewport={"width": 1800, "height": 1000})

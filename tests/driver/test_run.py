@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.commands import run_command, wait_until
-from tests.shared import Done, RunHere
+from tests.commands import Done, in_process, run_command, wait_until
+from tests.shared import RunHere
 
 TRAINABLES = Path(__file__).parents[1]
 pytestmark = pytest.mark.ray
@@ -52,7 +52,7 @@ def run(folder: Path, run_here: RunHere) -> Run:
 
 def rows(folder: Path, directory: str = "runs/mine") -> dict[float, dict[str, Any]]:
     """The results by learning rate."""
-    shown = run_command("results", directory, "--format", "json", cwd=folder)
+    shown = in_process("results", directory, "--format", "json", cwd=folder)
     assert shown.returncode == 0, shown.stderr
     return {row["config"]["lr"]: row for row in json.loads(shown.stdout)}
 

@@ -16,7 +16,8 @@ import psutil
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 
-from tests.commands import run_command, wait_until
+from tests.commands import Done, in_process, run_command, wait_until
+from tests.shared import RunHere
 
 MARK = "SWEEPS_TEST_MARK"
 SWEEP = """
@@ -47,6 +48,10 @@ class Sweep:
         """`sweeps run` to its end; with as many trials at once as there are, unless told."""
         arguments = ("run", "sweep.yaml", *arguments)
         return run_command(*arguments, cwd=self.folder, **self.environment(**env))
+
+    def go_on(self, run_here: RunHere, *arguments: str) -> Done:
+        """The same, on the Ray of the tests: for what is left to do after a fault."""
+        return run_here("run", "sweep.yaml", *arguments, cwd=self.folder)
 
     def start(
         self, *arguments: str, file: str = "sweep.yaml", **env: str
@@ -97,7 +102,7 @@ class Sweep:
     def rows(self, *arguments: str, directory: Path | None = None) -> dict[int, dict[str, Any]]:
         """The results by x."""
         where = str(directory or self.directory)
-        shown = run_command("results", where, "--format", "json", *arguments, cwd=self.folder)
+        shown = in_process("results", where, "--format", "json", *arguments, cwd=self.folder)
         assert shown.returncode == 0, shown.stderr
         return {row["config"]["x"]: row for row in json.loads(shown.stdout)}
 

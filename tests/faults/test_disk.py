@@ -47,7 +47,7 @@ DAMAGE: dict[int, tuple[Callable[[Path], Path], Callable[[Path], Any]]] = {
 
 
 def test_damage_of_every_kind_is_mended_also_in_another_place(
-    sweep: Sweep, undisturbed: dict[int, Any]
+    sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any]
 ) -> None:
     """All eight trials are killed after three epochs, damaged each in its way, and moved."""
     (sweep.folder / "gate").write_text("3")
@@ -61,7 +61,7 @@ def test_damage_of_every_kind_is_mended_also_in_another_place(
         damage(find(sweep.trials()[x]))
     shutil.move(sweep.directory, sweep.folder / "elsewhere")
     sweep.directory = sweep.folder / "elsewhere"
-    done = sweep.run(every, "--dir", str(sweep.directory))
+    done = sweep.go_on(run_here, every, "--dir", str(sweep.directory))
     assert (done.returncode, done.stderr) == (0, "")
     assert "8 trials: 8 continued from epochs 2 to 3" in done.stdout
     sweep.check_like(undisturbed)
@@ -129,7 +129,7 @@ def fill(path: Path) -> None:
 
 
 def test_a_full_disk_ends_the_sweep_with_the_reason_and_it_goes_on_when_there_is_room(
-    sweep: Sweep, undisturbed: dict[int, Any], small_disk: Path
+    sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any], small_disk: Path
 ) -> None:
     process = sweep.start("parameters.seconds=0.2", "parameters.x=[1,2]")
     sweep.wait_for_epochs(1, trials=2)
@@ -140,14 +140,14 @@ def test_a_full_disk_ends_the_sweep_with_the_reason_and_it_goes_on_when_there_is
     assert "No space left on device; what was recorded is kept: run the same command" in stderr
     assert "Traceback" not in stderr
     filler.unlink()
-    assert sweep.run("parameters.seconds=0.2", "parameters.x=[1,2]").returncode == 0
+    assert sweep.go_on(run_here, "parameters.x=[1,2]").returncode == 0
     assert {row["status"] for row in sweep.rows().values()} == {"finished"}
     found = {x: row["metrics"] for x, row in sweep.rows().items()}
     assert found == {x: undisturbed[x]["metrics"] for x in (1, 2)}
 
 
 def test_a_disk_that_turns_read_only_does_no_harm(
-    sweep: Sweep, undisturbed: dict[int, Any], small_disk: Path
+    sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any], small_disk: Path
 ) -> None:
     process = sweep.start("parameters.seconds=0.2", "parameters.x=[1,2]")
     sweep.wait_for_epochs(1, trials=2)
@@ -158,6 +158,6 @@ def test_a_disk_that_turns_read_only_does_no_harm(
     assert status == 1
     assert "Read-only file system; what was recorded is kept" in stderr
     subprocess.run(["umount", "--lazy", str(small_disk)], check=True)
-    assert sweep.run("parameters.seconds=0.2", "parameters.x=[1,2]").returncode == 0
+    assert sweep.go_on(run_here, "parameters.x=[1,2]").returncode == 0
     found = {x: row["metrics"] for x, row in sweep.rows().items()}
     assert found == {x: undisturbed[x]["metrics"] for x in (1, 2)}

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.commands import run_command, wait_until
 from tests.faults.conftest import Sweep, raylets
+from tests.shared import RunHere
 
 ALL = range(1, 7)
 COMMAND = ["-m", "sweeps", "run", "sweep.yaml", "parameters.seconds=0.2"]
@@ -20,7 +21,7 @@ SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
 def test_a_signal_ends_the_sweep_in_order_and_in_time_and_the_next_run_goes_on(
-    sweep: Sweep, undisturbed: dict[int, Any]
+    sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any]
 ) -> None:
     """One after the other: each run goes on where the last was ended, behind a gate of its own."""
     gate = sweep.folder / "gate"
@@ -39,7 +40,7 @@ def test_a_signal_ends_the_sweep_in_order_and_in_time_and_the_next_run_goes_on(
         assert "Traceback" not in stderr
         assert "SIGTERM" not in stderr
     gate.unlink()
-    done = sweep.run("parameters.x=[1,2]")
+    done = sweep.go_on(run_here, "parameters.x=[1,2]")
     assert "2 continued from epoch 3" in done.stdout
     sweep.check_like({x: undisturbed[x] for x in (1, 2)})
 
@@ -51,7 +52,7 @@ def statuses(sweep: Sweep) -> list[str]:
 
 
 def test_a_terminal_that_goes_away_leaves_nothing_running(
-    sweep: Sweep, undisturbed: dict[int, Any]
+    sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any]
 ) -> None:
     pid, terminal = os.forkpty()
     if pid == 0:  # the child, whose terminal is closed below
@@ -63,7 +64,7 @@ def test_a_terminal_that_goes_away_leaves_nothing_running(
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 129
     sweep.wait_until_gone()
-    assert sweep.run().returncode == 0
+    assert sweep.go_on(run_here).returncode == 0
     sweep.check_like({x: undisturbed[x] for x in ALL})
 
 
@@ -76,7 +77,7 @@ def test_a_trial_that_ignores_the_signal_is_ended_with_the_sweep(sweep: Sweep) -
 
 
 def test_without_its_raylet_the_sweep_ends_and_goes_on_by_the_same_command(
-    sweep: Sweep, undisturbed: dict[int, Any]
+    sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any]
 ) -> None:
     (sweep.folder / "gate").write_text("1")
     process = sweep.start()
@@ -88,7 +89,7 @@ def test_without_its_raylet_the_sweep_ends_and_goes_on_by_the_same_command(
     assert "Ray has no node left" in stderr
     sweep.wait_until_gone()
     (sweep.folder / "gate").unlink()
-    assert sweep.run().returncode == 0
+    assert sweep.go_on(run_here).returncode == 0
     sweep.check_like({x: undisturbed[x] for x in ALL})
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from sweeps.command import display
 from sweeps.sweep import Sweep as PublicSweep
-from tests.commands import run_command, wait_until
+from tests.commands import Done, in_process, wait_until
 from tests.faults.conftest import Sweep
-from tests.shared import Done, RunHere
+from tests.shared import RunHere
 
 pytestmark = pytest.mark.ray
 Run = Callable[..., Done]
@@ -105,21 +105,21 @@ def test_events_that_cannot_be_written_fail_no_trial(
 
 
 def test_an_array_killed_while_its_members_report_ends_with_the_same_bits(
-    tmp_path_factory: pytest.TempPathFactory,
+    run_here: RunHere, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The shipped trainer, four trials in two arrays, the driver killed twice."""
     small = ["parameters.epochs=6", "parameters.lr=[0.01,0.001]", "parameters.batch_size=64"]
     folder = tmp_path_factory.mktemp("arrays")
 
     def results(directory: str) -> dict[str, Any]:
-        shown = run_command("results", directory, "--format", "json", cwd=folder)
+        shown = in_process("results", directory, "--format", "json", cwd=folder)
         rows = {row["id"]: row for row in json.loads(shown.stdout)}
         for row in rows.values():
             del row["metrics"]["images_per_second"]
         kept = ("status", "epochs", "metrics", "best")
         return {key: {name: row[name] for name in kept} for key, row in rows.items()}
 
-    undisturbed = run_command("run", "quickstart", *small, "--dir", "whole", cwd=folder)
+    undisturbed = run_here("run", "quickstart", *small, "--dir", "whole", cwd=folder)
     assert undisturbed.returncode == 0, undisturbed.stderr
     disturbed = Sweep(folder)
     for epochs in (2, 4):
@@ -132,6 +132,6 @@ def test_an_array_killed_while_its_members_report_ends_with_the_same_bits(
             f"a trial with {epochs} epochs",
         )
         disturbed.kill(process)
-    done = run_command("run", "quickstart", *small, "--dir", "killed", cwd=folder)
+    done = run_here("run", "quickstart", *small, "--dir", "killed", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert results("killed") == results("whole")

@@ -23,6 +23,14 @@ from tests.faults.conftest import MARK, Sweep, marked, raylets
 TOKEN = "0123456789abcdef" * 4
 EIGHT = ["parameters.x=[1,2,3,4,5,6,7,8]", "resources.gpu=0.25", "parameters.seconds=0.1"]
 
+OBSERVE = """
+import sys, time, ray
+ray.init(address=sys.argv[1], log_to_driver=False)
+for count in map(int, sys.stdin):
+    while sum(node["Alive"] for node in ray.nodes()) != count: time.sleep(0.1)
+    print(count, flush=True)
+"""
+
 
 class Cluster:
     """A head that runs no trial and nodes with two GPUs each, every one a process of its own."""
@@ -31,6 +39,7 @@ class Cluster:
         self.mark = uuid.uuid4().hex
         self._folder = folder
         self._started: list[subprocess.Popen[bytes]] = []
+        self._observer: subprocess.Popen[str] | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -40,19 +49,18 @@ class Cluster:
 
     def wait_for_nodes(self, count: int) -> None:
         """Until the head knows of so many nodes, and of no other."""
-        code = (
-            "import ray, time\n"
-            f"ray.init(address={self.address!r}, log_to_driver=False)\n"
-            f"while sum(node['Alive'] for node in ray.nodes()) != {count}: time.sleep(0.1)\n"
-        )
-        environment = {**os.environ, **self.token}
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env=environment,
-            capture_output=True,
-            check=True,
-            timeout=60,
-        )
+        if self._observer is None:
+            self._observer = subprocess.Popen(
+                [sys.executable, "-c", OBSERVE, self.address],
+                env={**os.environ, **self.token, MARK: self.mark},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+        assert self._observer.stdin is not None and self._observer.stdout is not None
+        print(count, file=self._observer.stdin, flush=True)
+        assert self._observer.stdout.readline() == f"{count}\n"
 
     def answers(self) -> bool:
         with contextlib.suppress(OSError):
@@ -123,8 +131,9 @@ class Cluster:
         for pid in marked(self.mark):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for process in self._started:
-            process.wait()
+        for process in [*self._started, self._observer]:
+            if process:
+                process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -231,8 +240,8 @@ def test_a_node_that_has_just_died_does_not_keep_a_sweep_from_starting(
     assert sweep.numbers() == {x: undisturbed[x] for x in (1, 2)}
 
 
-def test_a_directory_that_a_node_does_not_see_is_refused_before_anything_is_run(
-    cluster: Cluster, sweep: Sweep
+def test_a_directory_or_a_module_that_a_node_does_not_see_is_told_before_anything_is_run(
+    cluster: Cluster, sweep: Sweep, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     allowed = subprocess.run(
         ["unshare", "--mount", "true"], capture_output=True, text=True, check=False
@@ -249,18 +258,6 @@ def test_a_directory_that_a_node_does_not_see_is_refused_before_anything_is_run(
     assert "name a folder that all of them mount, or a URI" in done.stderr
     assert not sweep.trials()
 
-
-def test_a_module_that_a_node_does_not_have_is_told_of_before_anything_is_run(
-    cluster: Cluster, sweep: Sweep, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    allowed = subprocess.run(
-        ["unshare", "--mount", "true"], capture_output=True, text=True, check=False
-    )
-    if allowed.returncode:
-        pytest.skip(f"no mount namespaces here: {allowed.stderr.strip()}")
-    count = len(cluster.raylets())
-    cluster.add_node_that_sees_nothing_of(sweep.folder)
-    cluster.wait_for_nodes(count + 1)
     shared = tmp_path_factory.mktemp("shared") / "chained"
     where = ("--dir", str(shared), "--address", cluster.address)
     done = sweep.run(*EIGHT, *where, **cluster.token)
