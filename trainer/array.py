@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainer import choice
 from trainer.batch import each, length, stack
 from trainer.captured import CapturedStep
 from trainer.config import SPEED, Report
@@ -117,13 +118,8 @@ def train_together(members: list[Member], device: torch.device) -> None:
     example = splits["train"].example(100)
     for member in members:
         member.log_model(example)
-    try:
-        array = TrainingArray(members, splits, device)
-        timing = array.time()
-        if timing and not timing.pays:
-            array.close()
-            raise CannotFuse(f"an array is {timing.ratio:.2f} times as fast here")
-    except CannotFuse as reason:
+    array, reason = form(members, splits, device)
+    if array is None:
         print(f"not trained as an array, but one after the other: {reason}", flush=True)
         for member in members:
             train_alone(member, splits)
@@ -141,6 +137,33 @@ def train_together(members: list[Member], device: torch.device) -> None:
                 members = [member for member in members if not member.error]
     finally:
         array.close()
+
+
+def form(
+    members: Sequence[Member], splits: Mapping[str, Examples], device: torch.device
+) -> tuple["TrainingArray | None", str]:
+    """An array of the members, if there is one and it pays, and the reason.
+
+    What was chosen when they began holds to their end.
+    """
+    folders = [member.log_dir for member in members]
+    chosen = choice.read(folders)
+    if chosen and not chosen["together"]:
+        return None, str(chosen["because"])
+    try:
+        array = TrainingArray(members, splits, device)
+    except CannotFuse as error:
+        choice.write(folders, together=False, because=str(error))
+        return None, str(error)
+    if chosen:
+        return array, str(chosen["because"])
+    timing = array.time()
+    reason = f"an array is {timing.ratio:.2f} times as fast here" if timing else "it is short"
+    together = timing is None or timing.pays
+    choice.write(folders, together=together, because=reason)
+    if not together:
+        array.close()
+    return (array if together else None), reason
 
 
 def train_alone(member: Member, splits: Mapping[str, Examples]) -> None:

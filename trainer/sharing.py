@@ -75,7 +75,8 @@ def _parameter_apart(one: "Setup", other: "Setup") -> str | None:
             continue
         with suppress(Exception):  # the other value does not go with the rest
             if shape({**one.config, name: others}) != shape(one.config):
-                return f"{name} is {mine} and {others}, which are other models"
+                shown = (str(c.get(name, "not set")) for c in (one.config, other.config))
+                return f"{name} is {' and '.join(shown)}, which are other models"
     return None
 
 

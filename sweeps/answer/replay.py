@@ -7,6 +7,7 @@ differs from then is named.
 
 import math
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,9 @@ from sweeps.records import manifest
 from sweeps.records.history import Report
 from sweeps.records.record import Record
 from sweeps.storage.remote_ledger import open_ledger
+
+CHOICE = "array.json"
+"""Where a trainable keeps, in a trial's folder, whether it trained as an array: timed once."""
 
 SPEED = ("_per_second", "seconds", "_time")
 """Ends of the names of metrics that measure the machine, and are not compared."""
@@ -106,7 +110,8 @@ def replay(
     runs = manifest.read_runs(ledger.directory)
     _limit_threads(runs[-1]["share"]["cpu"] if runs else 1)
     comparison = _Comparison(record.history, progress)
-    _train(resolved, configs, trial_id, comparison)
+    began = {key: ledger.directory / records[key].path / CHOICE for key in ids}
+    _train(resolved, configs, trial_id, comparison, began)
     now = resolved.versions([t for t in trials if t.id == trial_id])[trial_id]
     changed = _changed(record, now, runs)
     return Replay(record, comparison.epochs, len(ids), comparison.differences, changed)
@@ -143,12 +148,15 @@ def _train(
     configs: Mapping[str, Mapping[str, Any]],
     trial_id: str,
     comparison: _Comparison,
+    began: Mapping[str, Path],
 ) -> None:
-    """Train the trial, with the others of its array beside it."""
+    """Train the trial, with the others of its array beside it, as they began then."""
     with tempfile.TemporaryDirectory(prefix="sweepboard-replay-") as scratch:
         folders = [Path(scratch) / key for key in configs]
-        for folder in folders:
+        for key, folder in zip(configs, folders, strict=True):
             folder.mkdir()
+            if began[key].is_file():
+                shutil.copyfile(began[key], folder / CHOICE)
         reports = [comparison if key == trial_id else _Companion(comparison) for key in configs]
         if len(configs) > 1:
             errors = resolved.offers.train_many(
