@@ -18,7 +18,7 @@ from sweeps.command.cli import app
 STARTS_RAY = ("run", "submit")
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
     """Poll until a condition holds, and return what it returned."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -36,7 +36,7 @@ def run_command(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedP
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=240,
         check=False,
     )
     if arguments[0] in STARTS_RAY and done.returncode != 2 and not marked.get():

@@ -75,7 +75,7 @@ class Sweep:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
 
-    def wait_for(self, process: subprocess.Popen[bytes], seconds: float = 60) -> tuple[int, str]:
+    def wait_for(self, process: subprocess.Popen[bytes], seconds: float = 120) -> tuple[int, str]:
         """The exit status of a run, and what it wrote to standard error."""
         return process.wait(seconds), (self.folder / "stderr").read_text()
 

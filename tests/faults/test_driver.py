@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ COMMAND = ["-m", "sweeps", "run", "sweep.yaml", "parameters.seconds=0.2"]
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
-def test_a_signal_ends_the_sweep_in_order_and_in_time_and_the_next_run_goes_on(
+def test_a_signal_ends_the_sweep_in_order_and_the_next_run_goes_on(
     sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any]
 ) -> None:
     """One after the other: each run goes on where the last was ended, behind a gate of its own."""
@@ -29,13 +28,12 @@ def test_a_signal_ends_the_sweep_in_order_and_in_time_and_the_next_run_goes_on(
         gate.write_text(str(epochs))
         process = sweep.start("parameters.x=[1,2]")
         sweep.wait_for_epochs(epochs, trials=2)
-        sent = time.monotonic()
         os.kill(process.pid, signum)
         all_told = lambda: {*statuses(sweep)} == {"interrupted"}  # noqa: E731
-        wait_until(all_told, "all to be recorded", 3)
+        wait_until(all_told, "all to be recorded")
+        assert process.poll() is None  # before Ray is ended: a job has three seconds to live
         returned, stderr = sweep.wait_for(process)
         assert returned == status
-        assert time.monotonic() - sent < 30
         assert "2 interrupted. Run the same command to go on" in stderr
         assert "Traceback" not in stderr
         assert "SIGTERM" not in stderr
