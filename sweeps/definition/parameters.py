@@ -87,10 +87,21 @@ class Distribution:
         """The value of a range that is nearest to a number."""
         low, high = self.arguments
         if self.step:
-            first, last = math.ceil(low / self.step - 1e-9), math.floor(high / self.step + 1e-9)
-            value = round(min(max(round(value / self.step), first), last) * self.step, 12)
+            start = 0 if self.is_log else low  # a logarithm has no step of its own
+            first = math.ceil((low - start) / self.step - 1e-9)
+            last = math.floor((high - start) / self.step + 1e-9)
+            number = min(max(round((value - start) / self.step), first), last)
+            value = round(start + number * self.step, 12)
         value = min(max(value, low), high)
         return round(value) if self.is_whole else value
+
+    def has(self, value: Any) -> bool:
+        """Whether a value can be drawn."""
+        if self.kind == "choice":
+            return same_key(value) in map(same_key, self.arguments)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return math.isclose(self.nearest(value), value, rel_tol=1e-12)
 
     def values(self) -> tuple[Any, ...] | None:
         """All values there are, ``None`` if they are too many to be listed."""

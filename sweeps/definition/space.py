@@ -150,13 +150,14 @@ class Space:
                 lambda values, given=given: self.finish(given | values),  # type: ignore[misc]
             )
 
-    def finish(self, flat: Mapping[str, Any]) -> Flat | None:
+    def finish(self, flat: Mapping[str, Any], *, excluding: bool = True) -> Flat | None:
         """A configuration without the parameters that do not exist in it; ``None`` if excluded."""
         config = {name: flat[name] for name in self.names if name in flat}
         # what depends on what is not there is not there either
         while gone := [n for n, c in self.when.items() if n in config and not c.holds(config)]:
             config = {name: value for name, value in config.items() if name not in gone}
-        return None if any(each.holds(config) for each in self.exclude) else config
+        excluded = excluding and any(each.holds(config) for each in self.exclude)
+        return None if excluded else config
 
     def trials(self, train: str, neutral: Neutral = decisive) -> list[Trial]:
         """All trials; configurations that are equal run once."""

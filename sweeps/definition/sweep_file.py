@@ -187,8 +187,6 @@ class SweepFile(Strict):
             isinstance(parameter, Distribution) for parameter in found.values()
         ):
             problems.append(f"draws: no parameter is a distribution to draw from, got {self.draws}")
-        problems += ["search: is not there yet"] if self.search else []
-        problems += ["stop_after: is not there yet"] if self.stop_after else []
         return problems or self._size_problems()
 
     def _size_problems(self) -> list[str]:

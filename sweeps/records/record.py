@@ -34,6 +34,7 @@ class Record:
         recorded: the configuration that it was last run with, ``None`` if it never was.
         code: identifies the code of the trainable that it was last run with.
         data: identifies the data that it was last run with.
+        until: the epoch at which it is, or was, to stop for the time being; ``None`` is its end.
         arrays: who trained together, and from which step on; changes only where members were lost.
         damage: what was found damaged, and what comes of it, in a sentence.
     """
@@ -48,6 +49,7 @@ class Record:
     recorded: Mapping[str, Any] | None = None
     code: str | None = None
     data: str | None = None
+    until: int | None = None
     arrays: tuple[Mapping[str, Any], ...] = ()
     history: list[Report] = field(default_factory=list, compare=False)
     damage: str | None = field(default=None, compare=False)

@@ -49,6 +49,23 @@ class FormedEntry(_Entry):
     arrays: list[list[str]] = []
 
 
+class ToldEntry(_Entry):
+    """What a configuration of a search came to."""
+
+    state: Literal["complete", "stopped", "diverged", "failed"]
+    value: float | None
+    step: int
+    why: str
+
+
+class SearchEntry(_Entry):
+    """What a search has been told so far; by ``key``, of which search it was."""
+
+    key: str = ""
+    before: list[str] = []
+    told: dict[str, ToldEntry] = {}
+
+
 class SweepEntry(_Entry):
     """``sweep.json``."""
 
@@ -60,6 +77,7 @@ class SweepEntry(_Entry):
     trials: list[TrialEntry]
     budget: str | None = None
     formed: FormedEntry = FormedEntry()
+    search: SearchEntry = SearchEntry()
 
 
 class ArrayEntry(_Entry):
@@ -89,6 +107,7 @@ class RecordEntry(_Entry):
     code: str | None
     data: str | None
     sealed: SealEntry | None = None
+    until: int | None = None
 
 
 class ReportEntry(_Entry):
