@@ -107,7 +107,7 @@ def flow(value: Any) -> str:
     import yaml
 
     text = yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False).strip()
-    return text.removesuffix("\n...").replace("'", '"') if isinstance(value, str) else text
+    return text.removesuffix("...").rstrip()
 
 
 def _wandb_meant(value: Mapping[str, Any]) -> str:

@@ -39,6 +39,7 @@ from sweeps.definition.space_rules import (
     zip_problems,
 )
 from sweeps.definition.strict import Strict
+from sweeps.definition.wandb import is_wandb
 from sweeps.errors import InvalidSweep, StorageError, SweepsError, nearest, shown
 
 Fuse = Literal["auto", "off"] | int
@@ -255,6 +256,7 @@ def examine(data: Mapping[str, Any]) -> tuple[SweepFile | None, list[str]]:
         file = None
         problems = [p.removeprefix(": ") for p in describe(error, keys=model_keys(SweepFile))]
         problems = [_habit(problem) for problem in problems]
+        problems += _another_tools(data)
         wrong = {
             str(finding["loc"][0]) if finding["loc"] else "parameters" for finding in error.errors()
         }
@@ -269,6 +271,12 @@ def examine(data: Mapping[str, Any]) -> tuple[SweepFile | None, list[str]]:
         return None, problems
     more = file.problems()  # of keys that had not been looked at yet
     return (None if more else file), [*problems, *more]
+
+
+def _another_tools(data: Mapping[str, Any]) -> list[str]:
+    if not is_wandb(data):
+        return []
+    return ["this is a W&B sweep file: sweeps init --from FILE writes it in the form meant here"]
 
 
 def _habit(problem: str) -> str:

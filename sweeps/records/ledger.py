@@ -104,11 +104,19 @@ class Ledger:
 
     def formed(self) -> Mapping[str, Any]:
         """Which trials trained together when the sweep was last run; nothing if it never was."""
-        try:
-            found = self._read_sweep()
-        except DamagedRecord:
-            return {}
+        found = self._last_run()
         return found.formed if found else {}
+
+    def searched(self) -> Mapping[str, Any]:
+        """What the sweep's search has been told; nothing if it never was run."""
+        found = self._last_run()
+        return found.search if found else {}
+
+    def _last_run(self) -> Overview | None:
+        try:
+            return self._read_sweep()
+        except DamagedRecord:
+            return None
 
     def check_usable(self, name: str) -> None:
         """Refuse a directory that a sweep of this name must not write to; leaves no trace."""
@@ -213,6 +221,7 @@ class Ledger:
                 recorded=data["config"],
                 arrays=tuple(data["arrays"]),
                 attempts=data["attempts"],
+                until=data.get("until"),
                 **{name: data[name] for name in ("error", "where", "code", "data")},
             )
         except (DamagedRecord, ValueError):
@@ -282,6 +291,7 @@ class Ledger:
             "where": record.where,
             "code": record.code,
             "data": record.data,
+            "until": record.until,
             "arrays": list(record.arrays),
             "sealed": seal(folder) if record.status in ENDED else None,
         }
@@ -322,7 +332,8 @@ class Ledger:
             trials = tuple(Trial(t["id"], t["config"], t["name"]) for t in data["trials"])
             name, metric, mode, sweep = (data[key] for key in ("name", "metric", "mode", "sweep"))
             budget, formed = data.get("budget"), data.get("formed", {})
-            return Overview(name, metric, mode, sweep, trials, budget, formed)
+            search = data.get("search", {})
+            return Overview(name, metric, mode, sweep, trials, budget, formed, search)
         except ValueError:
             raise DamagedRecord(f"{self.where}/sweep.json", "not the record of a sweep") from None
 

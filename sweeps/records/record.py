@@ -69,6 +69,7 @@ class Overview:
         trials: in the file's order.
         budget: the parameter that says how long a trial trains, if it can be raised.
         formed: which trials train together, and under which settings that was decided.
+        search: which search it was, which results were there before, and what it was told.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Overview:
     trials: tuple[Trial, ...]
     budget: str | None = None
     formed: Mapping[str, Any] = field(default_factory=dict)
+    search: Mapping[str, Any] = field(default_factory=dict)
 
 
 def damage_notes(records: Iterable[Record]) -> list[str]:

@@ -1,0 +1,55 @@
+"""What is asked of a run under way, by small files in the sweep's directory.
+
+Whoever asks writes one; the process that runs the sweep looks for them, and removes each when it has
+done what it says. So any terminal can ask, and any machine that sees the directory.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sweeps.records.atomic import DamagedRecord, land_json, read_json
+
+FOLDER = "requests"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked.
+
+    Attributes:
+        action: ``stop`` some trials or all; ``pause`` the run; ``widen`` it by a file.
+        trials: which are to be stopped; none means all.
+        definition: the sweep file's content, of the one that asks for more.
+    """
+
+    action: Literal["stop", "pause", "widen"]
+    trials: list[str] = field(default_factory=list)
+    definition: dict[str, Any] | None = None
+
+
+def ask(directory: Path, request: Request) -> Path:
+    """Write a request; the file is gone once it has been heard."""
+    folder = directory / FOLDER
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{time.time_ns()}-{os.getpid()}.json"
+    land_json(path, asdict(request))
+    return path
+
+
+def pending(directory: Path) -> Iterator[tuple[Path, Request]]:
+    """What has been asked and not been heard yet, oldest first; what is no request is removed."""
+    for path in sorted((directory / FOLDER).glob("*.json")):
+        try:
+            yield path, Request(**(read_json(path) or {}))
+        except (DamagedRecord, TypeError):
+            path.unlink(missing_ok=True)
+
+
+def forget(directory: Path) -> None:
+    """Remove all requests: those of a run that has ended are nobody's."""
+    for path in (directory / FOLDER).glob("*.json"):
+        path.unlink(missing_ok=True)
