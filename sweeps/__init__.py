@@ -21,7 +21,8 @@ from sweeps.errors import (
     MetricMissing,
     SweepsError,
 )
-from sweeps.sweep import Outlook, Sweep
+from sweeps.state import Outlook
+from sweeps.sweep import Sweep
 
 __all__ = [
     "AllFail",

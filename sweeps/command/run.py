@@ -29,7 +29,8 @@ from sweeps.definition.places import join
 from sweeps.driver.signals import Stopped
 from sweeps.errors import DirectoryError, Interrupted
 from sweeps.records.record import Status
-from sweeps.sweep import Outlook, Sweep
+from sweeps.state import Outlook
+from sweeps.sweep import Sweep
 
 FEW = 10
 """Failed trials that are each named at the end of a run."""
@@ -64,6 +65,9 @@ def run(
     def announce(outlook: Outlook) -> None:
         announced.append(outlook)
         how = f"{outlook.share}; {tables.arrays_line(outlook)}"
+        if outlook.plan.round and len(announced) > 1:
+            said.print(f"\n{outlook.plan}; {tables.arrays_line(outlook)}", soft_wrap=True)
+            return
         said.print(f"{sweep.file.name}  {outlook.plan}", soft_wrap=True)
         for line in (*outlook.notes, how):
             said.print(line, soft_wrap=True)

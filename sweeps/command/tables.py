@@ -23,7 +23,7 @@ from sweeps.definition.space import cell
 from sweeps.definition.text import numbers
 from sweeps.planning.arrays import Array
 from sweeps.planning.plan import Plan
-from sweeps.sweep import Outlook
+from sweeps.state import Outlook
 
 if TYPE_CHECKING:
     from sweeps.answer.configurations import Configuration

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -149,6 +149,16 @@ class Space:
                 source,
                 lambda values, given=given: self.finish(given | values),  # type: ignore[misc]
             )
+
+    def examples(self) -> Iterator[Flat]:
+        """Some configurations of a space that is too large to list: its ends, and some draws."""
+        wide = replace(self, samples=max(self.samples, 8))
+        yield from itertools.islice(wide.configurations(), 200)
+        for part in (0.0, 1.0 - 1e-12):
+            ends = {name: one.at(part) for name, one in self.drawn.items()}
+            for point in itertools.islice(wide.configurations(), 20):
+                if (config := self.finish(point | ends)) is not None:
+                    yield config
 
     def finish(self, flat: Mapping[str, Any], *, excluding: bool = True) -> Flat | None:
         """A configuration without the parameters that do not exist in it; ``None`` if excluded."""

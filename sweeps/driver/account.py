@@ -44,6 +44,7 @@ class Book:
 
     Args:
         trials: all that are to be run.
+        until: the epoch at which each stops for now, by id; those that are not here, at their end.
         versions: the code and the data that each is run with, by id.
         keep_best: how many trials' best checkpoints are kept.
         max_failures: how often a trial that fails is tried again.
@@ -61,6 +62,7 @@ class Book:
         trials: Sequence[Trial],
         progress: Progress,
         *,
+        until: Mapping[str, int],
         versions: Mapping[str, Versions],
         metric: str,
         mode: str,
@@ -79,7 +81,7 @@ class Book:
             if record.status is Status.FINISHED:
                 self._best.add(record)
         self._ledger = ledger
-        self._versions = versions
+        self._until, self._versions = until, versions
         self._max_failures, self._patience = max_failures, patience
         self._writes_events = writes_events
         self._failures = dict.fromkeys(self.records, 0)
@@ -130,6 +132,7 @@ class Book:
             status=Status.RUNNING,
             attempts=record.attempts + 1,
             recorded=record.config,
+            until=self._until.get(key),
             code=versions.code,
             data=versions.data,
         )
@@ -208,6 +211,15 @@ class Book:
         """A trial's loss or metric is no number any more: it is stopped, and keeps its place."""
         self._end(key, Status.STOPPED, summary)
 
+    def reach(self, key: str) -> None:
+        """A trial has come to the epoch at which it stops for now."""
+        self._ledger.fetch(self.records[key].path)
+        self._keep_one_row(key)
+        self._set(key, history=read_history(self._folder(key)))
+        self._update(key, status=Status.STOPPED, error=None)  # last: it seals the others
+        self._ledger.store(self.records[key].path)
+        self._tell(self._progress.ended, self.records[key])
+
     def finish(self, key: str) -> None:
         """A trial's function has returned."""
         if self.fatal:
@@ -222,7 +234,8 @@ class Book:
             self.diverge(key, why)
             return
         self._keep_one_row(key)
-        self._update(key, status=Status.FINISHED, error=None)  # last: it seals the others
+        # last: it seals the others
+        self._update(key, status=Status.FINISHED, error=None, until=None)
         drop_older(self._folder(key), self.records[key].history)
         for path in {self.records[key].path, *self._best.add(self.records[key])}:
             self._ledger.store(path)
@@ -246,7 +259,7 @@ class Book:
         self._ledger.fetch(self.records[key].path)
         self._keep_one_row(key)
         write_failure(self._folder(key))
-        self._update(key, status=status, error=summary)
+        self._update(key, status=status, error=summary, until=None)
         self._tell(self._progress.ended, self.records[key])
 
     def _tell(self, method: Callable[..., None], *arguments: Any) -> None:

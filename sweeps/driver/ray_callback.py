@@ -98,6 +98,8 @@ class Watcher(tune.Callback):
             self._book.note(result["trial"], result["note"])
         elif "diverged" in result:
             self._book.diverge(result["trial"], result["diverged"])
+        elif "reached" in result:
+            self._book.reach(result["trial"])
         elif "failed" in result and "trial" in result:
             self._book.fail(result["trial"], result["failed"], array=True)
             self._book.send_alone(result["trial"])

@@ -40,6 +40,7 @@ def run_trials(
     ledger: Ledger,
     share: Share,
     *,
+    until: Mapping[str, int],
     versions: Mapping[str, Versions],
     resolved: Resolved,
     search: SearchPath,
@@ -50,6 +51,7 @@ def run_trials(
 
     Args:
         arrays: the trials, by who trains with whom.
+        until: the epoch at which each stops for now, by id; those that are not here, at their end.
         versions: the code and the data that each is run with, by id.
         search: where the trainable's module is looked for.
 
@@ -62,6 +64,7 @@ def run_trials(
         ledger,
         [trial for array in arrays for trial in array],
         progress,
+        until=until,
         versions=versions,
         metric=sweep.metric,
         mode=sweep.mode,

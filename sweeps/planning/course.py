@@ -15,6 +15,7 @@ from sweeps.planning.search import (
     Decision,
     Group,
     Listed,
+    Look,
     Measure,
     Proposer,
     Searching,
@@ -71,8 +72,8 @@ class Course:
             {key: Told(**told) for key, told in recorded["told"].items()} if same else None,
         )
 
-    def decide(self, records: Mapping[str, Record]) -> Decision:
-        decision = self._searching.advance(records)
+    def decide(self, look: Look) -> Decision:
+        decision = self._searching.advance(look)
         self._told = decision.told
         return decision
 

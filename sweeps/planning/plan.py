@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from sweeps.definition.resolve import Versions
 from sweeps.definition.space import Trial
 from sweeps.errors import SweepsError, nearest
+from sweeps.planning.search import Decision
 from sweeps.records.record import Record, Status
 
 
@@ -16,6 +17,10 @@ class Plan:
     Attributes:
         leave: not finished, and not asked for this time.
         reached: the epochs up to the last checkpoint of those that are continued, by id.
+        until: the epoch to which each trains for now, by id; those that are not here, to their end.
+        paused: those of ``resume`` that go on from a rung, by id.
+        stopped: those of ``keep`` that did not come to their end, by id.
+        round: of a search, how many have been decided before.
     """
 
     keep: tuple[Trial, ...] = ()
@@ -24,6 +29,15 @@ class Plan:
     new: tuple[Trial, ...] = ()
     leave: tuple[Trial, ...] = ()
     reached: Mapping[str, int] = field(default_factory=dict)
+    until: Mapping[str, int] = field(default_factory=dict)
+    paused: frozenset[str] = frozenset()
+    stopped: frozenset[str] = frozenset()
+    round: int = 0
+
+    @property
+    def interrupted(self) -> tuple[Trial, ...]:
+        """Those that are continued because their attempt was cut short."""
+        return tuple(trial for trial in self.resume if trial.id not in self.paused)
 
     @property
     def todo(self) -> tuple[Trial, ...]:
@@ -32,8 +46,10 @@ class Plan:
 
     def __str__(self) -> str:
         total = len(self.keep) + len(self.todo) + len(self.leave)
+        finished = [trial for trial in self.keep if trial.id not in self.stopped]
         parts = [
-            (self.keep, "finished"),
+            (finished, "finished"),
+            (self.stopped, "stopped"),
             (self.resume, f"continued{self._from()}"),
             (self.retry, "tried again"),
             (self.new, "new"),
@@ -61,6 +77,10 @@ class Plan:
             leave=tuple(others),
         )
 
+    def without_retries(self) -> "Plan":
+        """Of this plan all but what has failed: of a run, that is for good."""
+        return replace(self, retry=(), leave=self.leave + self.retry)
+
     def _check(self, ids: set[str]) -> set[str]:
         known = {trial.id for trial in self.keep + self.todo}
         for unknown in sorted(ids - known):
@@ -84,19 +104,32 @@ class Plan:
 
 
 def decide(
-    wanted: Sequence[Trial], records: Mapping[str, Record], budget: str | None = None
+    wanted: Sequence[Trial],
+    records: Mapping[str, Record],
+    budget: str | None = None,
+    decision: Decision | None = None,
 ) -> Plan:
     """Keep what ended, continue what was interrupted, try again what failed, run the rest.
 
     Args:
         budget: the parameter that says how long a trial trains: one that ended is continued if
             it is now to train longer.
+        decision: of a search, how far each trains for now.
     """
+    until = decision.until if decision else {}
     groups: dict[str, list[Trial]] = {"keep": [], "resume": [], "retry": [], "new": []}
     for trial in wanted:
-        groups[_action(records.get(trial.id), budget)].append(trial)
-    reached = {trial.id: _reached(records[trial.id]) for trial in groups["resume"]}
-    return Plan(**{name: tuple(trials) for name, trials in groups.items()}, reached=reached)
+        groups[_action(records.get(trial.id), budget, until.get(trial.id))].append(trial)
+    resumed = [records[trial.id] for trial in groups["resume"]]
+    kept = [records[trial.id] for trial in groups["keep"]]
+    return Plan(
+        **{name: tuple(trials) for name, trials in groups.items()},
+        reached={record.id: _reached(record) for record in resumed},
+        until=until,
+        paused=frozenset(r.id for r in resumed if r.status in (Status.STOPPED, Status.FINISHED)),
+        stopped=frozenset(r.id for r in kept if r.status is Status.STOPPED),
+        round=decision.round if decision else 0,
+    )
 
 
 def stale(plan: Plan, records: Mapping[str, Record], now: Mapping[str, Versions]) -> list[str]:
@@ -123,10 +156,12 @@ def _reached(record: Record) -> int:
     return max((r.step + 1 for r in record.history if r.checkpoint), default=0)
 
 
-def _action(record: Record | None, budget: str | None) -> str:
+def _action(record: Record | None, budget: str | None, until: int | None) -> str:
     match record.status if record else Status.PENDING:
-        case Status.FINISHED if record and _is_raised(record, budget):
+        case Status.FINISHED if record and until is None and _is_raised(record, budget):
             return "resume"
+        case Status.STOPPED if record and record.until is not None:  # at a rung
+            return "keep" if until is not None and len(record.history) >= until else "resume"
         case Status.FINISHED | Status.STOPPED:
             return "keep"
         case Status.FAILED:
@@ -135,6 +170,8 @@ def _action(record: Record | None, budget: str | None) -> str:
             return "retry"  # its next attempt
         case Status.PENDING if not (record and record.attempts):
             return "new"
+        case _ if record and until is not None and len(record.history) >= until:
+            return "keep"  # it was cut short after its last report, before that was told
         case _:
             return "resume"
 

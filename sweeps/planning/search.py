@@ -24,6 +24,9 @@ from sweeps.records.record import Record, Status
 Group = tuple[Trial, ...]
 """The trials of one configuration, one for each seed."""
 
+Look = Callable[[Trial], Record | None]
+"""The record of a trial; ``None``, or a blank one, if it has not begun."""
+
 Measure = Callable[[Sequence[Report]], float | None]
 """The value by which reports are compared, the smaller the better; ``None`` if there is none."""
 
@@ -84,6 +87,7 @@ class Decision:
         stopped: why each that is stopped is so, by id.
         told: what each configuration came to, by the id of its first trial.
         done: whether the search has come to its end.
+        round: how many rounds are complete.
     """
 
     trials: tuple[Trial, ...]
@@ -91,6 +95,7 @@ class Decision:
     stopped: Mapping[str, str]
     told: Mapping[str, Told]
     done: bool
+    round: int = 0
 
 
 @dataclass
@@ -133,27 +138,25 @@ class Searching:
         self._measure, self._score = measure, score
         self._settled = dict(settled or {})
         self._entries = [_Entry(group) for group in proposer.propose()]
+        self._round = 0
 
-    def advance(self, records: Mapping[str, Record]) -> Decision:
-        """Go through all rounds that these records complete.
-
-        Args:
-            records: of every trial there is, by id; those that are missing have not begun.
-        """
+    def advance(self, look: Look) -> Decision:
+        """Go through all rounds that the records complete."""
         while active := [entry for entry in self._entries if entry.told is None]:
-            if any(self._is_under_way(entry, records) for entry in active):
+            if any(self._is_under_way(entry, look) for entry in active):
                 break
             for entry in active:
-                entry.values.append(self._value(entry, records))
+                entry.values.append(self._value(entry, look))
             ranks = [self._ranks(rung) for rung in range(len(self._rungs))]
             for entry in active:
-                told = self._conclude(entry, records, ranks)
+                told = self._conclude(entry, look, ranks)
                 if told is None:
                     entry.rung += 1
                 else:
                     entry.told = told
                     self._proposer.tell(entry.group, told)
             self._entries += [_Entry(group) for group in self._proposer.propose()]
+            self._round += 1
         return self._decision()
 
     def _budget(self, entry: _Entry) -> int | None:
@@ -162,17 +165,17 @@ class Searching:
     def _is_last(self, entry: _Entry) -> bool:
         return entry.rung >= len(self._rungs) - 1
 
-    def _is_under_way(self, entry: _Entry, records: Mapping[str, Record]) -> bool:
+    def _is_under_way(self, entry: _Entry, look: Look) -> bool:
         """Whether some trial is still to come to the rung, and all others may yet."""
-        found = [records.get(trial.id) for trial in entry.group]
+        found = [look(trial) for trial in entry.group]
         if entry.key in self._settled or any(r is not None and is_lost(r) for r in found):
             return False
         budget = self._budget(entry)
         return not all(r is not None and has_reached(r, budget) for r in found)
 
-    def _value(self, entry: _Entry, records: Mapping[str, Record]) -> float | None:
+    def _value(self, entry: _Entry, look: Look) -> float | None:
         """The mean over seeds at the rung: one lucky seed does not carry a configuration."""
-        found = [records.get(trial.id) for trial in entry.group]
+        found = [look(trial) for trial in entry.group]
         budget = self._budget(entry)
         measure = self._score if self._is_last(entry) else self._measure
         values = [
@@ -189,14 +192,12 @@ class Searching:
         order = sorted(values, key=lambda key: math.inf if (v := values[key]) is None else v)
         return {key: (place, len(order)) for place, key in enumerate(order, 1)}
 
-    def _conclude(
-        self, entry: _Entry, records: Mapping[str, Record], ranks: Sequence[Ranks]
-    ) -> Told | None:
+    def _conclude(self, entry: _Entry, look: Look, ranks: Sequence[Ranks]) -> Told | None:
         """What a configuration has come to at its rung; ``None`` if it goes on."""
         budget, value = self._budget(entry) or 0, entry.values[-1]
         if told := self._settled.get(entry.key):
             return told if self._is_last(entry) or told.step <= budget else None
-        found = [record for trial in entry.group if (record := records.get(trial.id))]
+        found = [record for trial in entry.group if (record := look(trial))]
         if lost := next((record for record in found if is_lost(record)), None):
             return Told(_state(lost), None, budget)
         if self._is_last(entry):
@@ -220,6 +221,7 @@ class Searching:
             {t.id: e.told.why for e in self._entries if e.told and e.told.why for t in e.group},
             told,
             len(told) == len(self._entries),
+            self._round,
         )
 
 

@@ -72,6 +72,12 @@ def config_of(folder: Path) -> dict[str, Any]:
     return config
 
 
+def until_of(folder: Path) -> int | None:
+    """The epoch in a trial's ``trial.json`` at which it stops for now."""
+    until = (read_json(folder / "trial.json") or {}).get("until")
+    return until if isinstance(until, int) else None
+
+
 def status_of(folder: Path) -> Status:
     """The status in a trial's ``trial.json``."""
     return Status((read_json(folder / "trial.json") or {}).get("status", Status.PENDING))

@@ -1,7 +1,7 @@
 """What is asked of a run under way, by small files in the sweep's directory.
 
-Whoever asks writes one; the process that runs the sweep looks for them, and removes each when it has
-done what it says. So any terminal can ask, and any machine that sees the directory.
+Whoever asks writes one; the process that runs the sweep looks for them, and removes each when it
+has done what it says. So any terminal can ask, and any machine that sees the directory.
 """
 
 import os

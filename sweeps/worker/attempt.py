@@ -20,7 +20,7 @@ from sweeps.worker.deadline import Deadline
 from sweeps.worker.job import Failure, Order
 from sweeps.worker.member import Member
 from sweeps.worker.ray_api import answer_ray
-from sweeps.worker.recorder import NO_ROOM, Diverged, no_room
+from sweeps.worker.recorder import NO_ROOM, Over, no_room
 
 Send = Callable[[dict[str, Any]], None]
 """Tells the driver; returns at once."""
@@ -86,8 +86,8 @@ def _run(resolved: Resolved, members: Sequence[Member]) -> None:
         try:
             member.begin(start)
             going.append(member)
-        except Diverged as why:  # killed before it was told
-            member.tell_diverged(why)
+        except Over as why:  # killed before it was told
+            member.tell_over(why)
     if len(going) == 1:
         _run_one(resolved, going[0])
     elif going:
@@ -103,8 +103,8 @@ def _run_array(resolved: Resolved, going: Sequence[Member]) -> None:
     )
     for member, error in zip(going, errors, strict=True):
         member.end(finished=error is None)
-        if isinstance(error, Diverged):
-            member.tell_diverged(error)
+        if isinstance(error, Over):
+            member.tell_over(error)
         elif error is not None:
             member.tell_failed(explain(error))
 
@@ -126,8 +126,8 @@ def _run_one(resolved: Resolved, member: Member) -> None:
     except SystemExit as end:
         finished = not end.code
         raise
-    except Diverged as why:
-        member.tell_diverged(why)
+    except Over as why:
+        member.tell_over(why)
     finally:
         member.end(finished=finished)
 

@@ -13,13 +13,13 @@ from sweeps.errors import SweepsError
 from sweeps.records.checkpoints import Start, starts
 from sweeps.records.event_files import hide_rows, reopen
 from sweeps.records.events import EventLog
-from sweeps.records.folders import config_of, id_of, status_of
+from sweeps.records.folders import config_of, id_of, status_of, until_of
 from sweeps.records.history import rewrite_history
 from sweeps.records.record import Status
 from sweeps.storage.working_copy import WorkingCopy
 from sweeps.worker.deadline import Deadline
 from sweeps.worker.job import Failure, Order
-from sweeps.worker.recorder import Diverged, Recorder
+from sweeps.worker.recorder import Diverged, Over, Recorder
 from sweeps.worker.writers import Writers
 
 PATIENCE = 60
@@ -79,7 +79,7 @@ class Member:
         """Go on after these reports, and from this checkpoint.
 
         Raises:
-            Diverged: it has diverged before.
+            Over: it has diverged before, or is where it stops for now.
         """
         rewrite_history(self.folder, start.history)
         reopen(self.folder, start.history, writes_events=self._writes_events)
@@ -93,6 +93,7 @@ class Member:
             self._order.where,
             own,
             self._writers,
+            until=until_of(self.folder),
             send=self._send,
             note=self.note,
             store=self._store,
@@ -126,8 +127,9 @@ class Member:
             print(f"note: {text}", file=sys.stderr)
             self._send({"trial": self.id, "note": text})
 
-    def tell_diverged(self, why: Diverged) -> None:
-        self._send({"trial": self.id, "diverged": str(why)})
+    def tell_over(self, why: Over) -> None:
+        diverged = isinstance(why, Diverged)
+        self._send({"trial": self.id} | ({"diverged": str(why)} if diverged else {"reached": True}))
 
     def tell_failed(self, failure: Failure) -> None:
         self._send({"trial": self.id, "failed": failure})

@@ -26,7 +26,15 @@ TELL_EVERY = 0.05
 """Seconds between two messages to the driver; what is reported sooner is told with the next."""
 
 
-class Diverged(Exception):
+class Over(Exception):
+    """A trial's training ends here, though not by its own doing."""
+
+
+class Reached(Over):
+    """It has come to the epoch at which it stops for now."""
+
+
+class Diverged(Over):
     """The loss or the sweep's metric is no finite number: to train on would be in vain."""
 
 
@@ -36,6 +44,7 @@ class Recorder:
     Args:
         key: the trial's id.
         history: of the reports that it goes on after.
+        until: the epoch at which the trial stops for now.
         events: where the reports become scalars, unless the trainable writes all of them itself.
         writers: of the event files that the trainable writes.
         send: tells the driver.
@@ -57,6 +66,7 @@ class Recorder:
         events: EventLog | None,
         writers: Writers,
         *,
+        until: int | None,
         send: Callable[[dict[str, Any]], None],
         note: Callable[[str], None],
         store: Callable[[], None],
@@ -69,7 +79,7 @@ class Recorder:
         self._reports: list[Mapping[str, float]] = [report.metrics for report in history]
         best = best_of(self._reports, job.metric, job.mode)
         self._best = best["value"] if best else None
-        self._where = where
+        self._where, self._until = where, until
         self._events, self._writers = events, writers
         self._process = os.getpid()
         self._last = time.perf_counter()
@@ -94,16 +104,22 @@ class Recorder:
         self._record(numbers, checkpoint)
         self.has_reported = True
         self._on_report()
-        why = divergence(self._job.metric, self._reports, self._job.patience)
-        if why or time.perf_counter() >= self._tell_at:
+        over = self._over()
+        if over or time.perf_counter() >= self._tell_at:
             self.tell()
-        if why:
-            raise Diverged(why)
+        if over:
+            raise over
 
     def check_course(self) -> None:
-        """Raise :class:`Diverged` if it had when it was killed, before that was told."""
+        """Raise :class:`Over` if that had come when it was killed, before it was told."""
+        if over := self._over():
+            raise over
+
+    def _over(self) -> Over | None:
         if why := divergence(self._job.metric, self._reports, self._job.patience):
-            raise Diverged(why)
+            return Diverged(why)
+        reached = self._until is not None and len(self._reports) >= self._until
+        return Reached() if reached else None
 
     def tell(self) -> None:
         """Tell the driver what it has not been told."""

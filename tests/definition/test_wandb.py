@@ -20,7 +20,10 @@ parameters:
   layers: {min: 1, max: 4}
   batch_size: {values: [32, 64]}
   epochs: {value: 27}
-  optimizer: {parameters: {name: {values: [adam, sgd]}, wd: {distribution: normal, mu: 0, sigma: 1}}}
+  optimizer:
+    parameters:
+      name: {values: [adam, sgd]}
+      wd: {distribution: normal, mu: 0, sigma: 1}
 early_terminate: {type: hyperband, min_iter: 3}
 """
 

@@ -36,6 +36,9 @@ class World:
         self.order: list[str] = []
         self.fails = fails
 
+    def look(self, trial: Trial) -> Record | None:
+        return self.records.get(trial.id)
+
     def step(self, trial: Trial, until: int | None) -> bool:
         """Train a trial one epoch further, if it is still to train."""
         record = self.records.get(trial.id, Record(trial.id, trial.config, trial.id))
@@ -97,7 +100,7 @@ def tpe(settled: Any = None, halved: bool = True) -> Searching:
 def run(make: Callable[[], Searching], world: World, shuffle: int | None = None) -> Decision:
     """Train until the search is done, in any order within a round."""
     generator, searching = random.Random(shuffle), make()  # noqa: S311
-    while not (decision := searching.advance(world.records)).done:
+    while not (decision := searching.advance(world.look)).done:
         trials = list(decision.trials)
         if shuffle is not None:
             generator.shuffle(trials)
@@ -154,7 +157,9 @@ def test_configurations_are_ranked_by_their_mean_and_no_lucky_seed_wins_a_rung()
         key: Record(key, {}, key, Status.STOPPED, until=1, history=[Report(0, {"loss": v}, 1.0)])
         for key, v in values.items()
     }
-    decision = Searching(Listed(groups), (1, 9), 3, last, last).advance(records)
+    decision = Searching(Listed(groups), (1, 9), 3, last, last).advance(
+        lambda trial: records.get(trial.id)
+    )
     assert decision.stopped == {
         **dict.fromkeys(("00", "01", "02"), "rank 3 of 3 at epoch 1"),
         **dict.fromkeys(("20", "21", "22"), "rank 2 of 3 at epoch 1"),
@@ -175,7 +180,9 @@ def test_ties_are_broken_by_the_order_of_the_file() -> None:
     records = {
         str(n): Record(str(n), {}, "", Status.STOPPED, until=1, history=same) for n in range(6)
     }
-    decision = Searching(Listed(groups), (1, 9), 3, last, last).advance(records)
+    decision = Searching(Listed(groups), (1, 9), 3, last, last).advance(
+        lambda trial: records.get(trial.id)
+    )
     assert sorted(set("012345") - decision.stopped.keys()) == ["0", "1"]
 
 
@@ -196,7 +203,7 @@ def test_a_search_killed_at_any_moment_goes_on_to_the_identical_end(make: Any, k
     generator = random.Random(1)  # noqa: S311
     for _ in range(2000):
         searching = make(settled if keeps else None)
-        decision = searching.advance(world.records)
+        decision = searching.advance(world.look)
         settled = dict(decision.told)
         if decision.done:
             break
@@ -214,7 +221,7 @@ def test_a_search_killed_at_any_moment_goes_on_to_the_identical_end(make: Any, k
 def test_what_was_told_stays_even_if_a_failed_trial_was_tried_again_since() -> None:
     bad: set[str] = set()
     world = World(lambda t: "failed" if t.id in bad else None)
-    first = tpe().advance({})
+    first = tpe().advance(World().look)
     bad.add(first.trials[2].id)
     before = run(tpe, world)
     assert before.told[first.trials[2].id].state == "failed"
@@ -222,30 +229,30 @@ def test_what_was_told_stays_even_if_a_failed_trial_was_tried_again_since() -> N
     again = world.records[first.trials[2].id]
     history = [Report(n, {"loss": 0.0}, 1.0) for n in range(9)]
     world.records[again.id] = replace(again, status=Status.FINISHED, history=history)
-    after = tpe(before.told).advance(world.records)
+    after = tpe(before.told).advance(world.look)
     assert [t.id for t in after.trials] == [t.id for t in before.trials]
     assert after.done
 
 
 def test_a_sampler_sees_only_rounds_that_are_complete() -> None:
     world, searching = World(), tpe(halved=False)
-    first = searching.advance(world.records)
+    first = searching.advance(world.look)
     assert len(first.trials) == 12 and not first.until
     for trial in first.trials[:-1]:
         while world.step(trial, None):
             pass
-    assert searching.advance(world.records).trials == first.trials
+    assert searching.advance(world.look).trials == first.trials
     while world.step(first.trials[-1], None):
         pass
-    assert len(searching.advance(world.records).trials) == 24
+    assert len(searching.advance(world.look).trials) == 24
 
 
 def test_with_a_sampler_the_next_begin_while_the_best_go_on() -> None:
     world, searching = World(), tpe()
-    first = searching.advance(world.records)
+    first = searching.advance(world.look)
     for trial in first.trials:
         world.step(trial, first.until[trial.id])
-    second = searching.advance(world.records)
+    second = searching.advance(world.look)
     assert len(second.trials) == 24
     budgets = [second.until.get(t.id) for t in second.trials]
     assert budgets.count(3) == 4 and budgets.count(1) == 20

@@ -1,0 +1,187 @@
+"""A sweep in one directory: what is wanted there, beside what is there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sweeps.definition.resolve import Resolved, Versions
+from sweeps.definition.space import Trial
+from sweeps.definition.sweep_file import SweepFile
+from sweeps.planning.arrays import Array
+from sweeps.planning.course import Course
+from sweeps.planning.enough import seconds_of
+from sweeps.planning.forming import Former
+from sweeps.planning.plan import Plan, decide, stale
+from sweeps.planning.search import Decision
+from sweeps.planning.shares import Share
+from sweeps.planning.size import size_line
+from sweeps.records.ledger import Ledger
+from sweeps.records.record import Overview, Record, Status, damage_notes
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run would do, and what each trial would get.
+
+    Attributes:
+        size: of the search space, in a line.
+        notes: what the user should know of the results that are kept.
+        why_apart: what keeps trials from being in one array, where they are in several.
+        seconds: how long it will take, by what epochs have taken so far; ``None`` if unknown.
+    """
+
+    plan: Plan
+    share: Share
+    arrays: Sequence[Array]
+    why_alone: str | None
+    directory: str
+    size: str = ""
+    notes: Sequence[str] = ()
+    why_apart: str | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a sweep asks for.
+
+    Attributes:
+        definition: its file's content.
+        budget: the parameter that says how long a trial trains, if it can be raised.
+        trials: those of the file; none, if a sampler suggests them.
+    """
+
+    file: SweepFile
+    definition: Mapping[str, Any]
+    resolved: Resolved
+    budget: str | None
+    trials: tuple[Trial, ...]
+
+    @classmethod
+    def of(cls, file: SweepFile, definition: Mapping[str, Any], resolved: Resolved) -> "Wanted":
+        sampled = bool(file.search and file.search.sampler)
+        trials = () if sampled else tuple(file.trials(resolved.neutral))
+        budget = resolved.budget
+        kept = None if budget and file.is_swept(budget) else budget
+        return cls(file, definition, resolved, kept, trials)
+
+    @property
+    def examples(self) -> Sequence[Trial]:
+        """The trials, or some that a sampler may suggest: to be checked beforehand."""
+        if not (self.file.search and self.file.search.sampler):
+            return self.trials
+        return [trial for config in self.file.space.examples() for trial in self.make(config)]
+
+    def make(self, config: Mapping[str, Any]) -> list[Trial]:
+        """The trials of a configuration by dotted names."""
+        return self.file.space.repeated(dict(config), self.file.train, self.resolved.neutral)
+
+
+class State:
+    """What is wanted in a directory, decided anew whenever its records have grown.
+
+    Attributes:
+        trials: all there are so far, in their order.
+    """
+
+    def __init__(self, wanted: Wanted, former: Former, ledger: Ledger) -> None:
+        self._wanted, self._former, self._ledger = wanted, former, ledger
+        self._course: Course | None = None
+        self.trials: Sequence[Trial] = wanted.trials
+
+    def decide(self, retry: Sequence[str] = (), *, fresh: bool = False) -> Plan:
+        """What is to be done, by the file and the records; ``fresh`` is as if there were none."""
+        decision: Decision | None = None
+        if self._wanted.file.search:
+            course = self._search(fresh)
+            decision = course.decide(_nothing if fresh else self._ledger.record)
+            self._course = None if fresh else course
+            self.trials = decision.trials
+            self._former.look_at(self.trials)
+        records = {} if fresh else self._ledger.records(self.trials)
+        plan = decide(self.trials, records, self._wanted.budget, decision)
+        return plan.only(retry) if retry else plan
+
+    def look_ahead(self, plan: Plan, share: Share) -> Outlook:
+        """Put the trials into arrays, or say why each trains alone."""
+        file, ledger = self._wanted.file, self._ledger
+        arrays = self._former.form(plan, share, ledger.formed())
+        why_alone, apart = self._former.reasons(arrays)
+        records = ledger.records(plan.keep + plan.todo + plan.leave)
+        notes = [*damage_notes(records.values()), *stale(plan, records, self.versions())]
+        size = size_line(file.space, len(self.trials) // file.seeds, file.search)
+        largest = max((len(array) for array in arrays), default=1)
+        seconds = seconds_of(
+            arrays,
+            lambda trial: self._left(trial, plan, records),
+            records,
+            share.arrays_at_once(largest),
+        )
+        return Outlook(plan, share, arrays, why_alone, ledger.where, size, notes, apart, seconds)
+
+    def settle(self) -> None:
+        """Record of each trial that the search has stopped why it was."""
+        if self._wanted.file.search is None:
+            return
+        stopped = self._search().decide(self._ledger.record).stopped
+        for record in self._ledger.records(t for t in self.trials if t.id in stopped).values():
+            why, until = stopped[record.id], len(record.history)
+            if until and (record.status, record.error) != (Status.STOPPED, why):
+                config = record.recorded or record.config
+                self._ledger.write(
+                    replace(record, config=config, status=Status.STOPPED, error=why, until=until)
+                )
+
+    def describe(self, outlook: Outlook | None = None) -> None:
+        """Write what the sweep is, which trials it lists, and which of them train together."""
+        file, formed = self._wanted.file, self._ledger.formed()
+        if outlook:
+            arrays = [[trial.id for trial in array] for array in outlook.arrays]
+            placed = {key for array in arrays for key in array}
+            before = [[k for k in ids if k not in placed] for ids in formed.get("arrays", ())]
+            arrays += [array for array in before if array]
+            settings = self._former.settings(outlook.plan, outlook.share)
+            formed = {"settings": settings, "arrays": arrays}
+        self._ledger.write_overview(
+            Overview(
+                file.name,
+                file.metric,
+                file.mode,
+                self._wanted.definition,
+                tuple(self.trials),
+                self._wanted.budget,
+                formed,
+                self._course.state if self._course else {},
+            )
+        )
+
+    def versions(self) -> dict[str, Versions]:
+        """What the results depend on beside the configurations, by id."""
+        return self._wanted.resolved.versions(self.trials)
+
+    def _search(self, fresh: bool = False) -> Course:
+        """The search as far as the directory has it."""
+        if self._course is not None and not fresh:
+            return self._course
+        wanted, ledger = self._wanted, self._ledger
+        there = {} if fresh else ledger.records(ledger.unlisted(()))
+        return Course(
+            wanted.file,
+            wanted.definition,
+            wanted.trials,
+            wanted.make,
+            wanted.budget,
+            {} if fresh else ledger.searched(),
+            there,
+        )
+
+    def _left(self, trial: Trial, plan: Plan, records: Mapping[str, Record]) -> int | None:
+        """How many epochs a trial still has to train."""
+        whole = trial.config.get(self._wanted.budget or "")
+        goal = plan.until.get(trial.id, whole if isinstance(whole, int) else None)
+        done = len(records[trial.id].history) if trial.id in records else 0
+        return None if goal is None else max(0, goal - done)
+
+
+def _nothing(trial: Trial) -> None:
+    """The record of a trial that has none."""
