@@ -107,11 +107,11 @@ def boards() -> Iterator[Callable[..., Board]]:
     def open_(directory: Path | str, **env: str) -> Board:
         command = [sys.executable, "-m", "sweeps", "board", str(directory), "--port", "0"]
         process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **env}
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, **env}
         )
         started.append(process)
-        assert process.stderr is not None
-        for line in process.stderr:
+        assert process.stdout is not None
+        for line in process.stdout:
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
                 return Board(found[0])
         pytest.fail("TensorBoard ended before it named its address")

@@ -5,7 +5,10 @@ second run, turn booleans into numbers and always claim success, so the three re
 HParams plugin are written directly.
 """
 
+import hashlib
+import json
 import math
+import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -57,7 +60,8 @@ class TensorBoardLogger:
             for k, v in config.items()
             if v is not None  # as text, it would keep TensorBoard from sorting a column of numbers
         }
-        self._add(hparams.hparams_pb(row, trial_id=log_dir.name))
+        row, group = _session_group(log_dir.name, row)
+        self._add(hparams.hparams_pb(row, trial_id=group))
         self._writer.flush()
 
     def __enter__(self) -> Self:
@@ -155,6 +159,16 @@ def _add_histogram(writer: SummaryWriter, tag: str, values: Tensor, epoch: int) 
         bucket_counts=counts.tolist(),
         global_step=epoch,
     )
+
+
+def _session_group(name: str, row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """A run is a group of its own; those named ``…,seed=<n>,<id>`` share one without the seed."""
+    seeded = re.fullmatch(r"(?P<values>.*?),?seed=[^,]*,[^,]*", name)
+    if not seeded:
+        return dict(row), name
+    rest = {key: value for key, value in row.items() if key != "seed"}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:4]
+    return rest, f"{seeded['values'] or 'seeds'},{digest}"
 
 
 def _session_end(status: int) -> Summary:

@@ -1,47 +1,119 @@
-"""TensorBoard on a sweep, for this machine only."""
+"""TensorBoard on one sweep or several, for this machine only."""
 
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import IO
+from urllib.parse import quote
 
+from sweeps.answer.hparams import pinned, write_columns
+from sweeps.answer.results import results_of
+from sweeps.definition.places import is_remote
 from sweeps.errors import SweepsError
+from sweeps.records.ledger import Ledger
 from sweeps.storage.mirror import is_event
 from sweeps.storage.remote_ledger import MirroredLedger, open_ledger
 
 FETCH_EVERY = 5.0
 """Seconds between two looks for new events on storage that is not of this machine."""
 
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 
-def show_board(directory: str, port: int) -> int:
-    """Run TensorBoard on a sweep's directory until it is stopped; its exit status.
+
+def show_board(directories: Sequence[str], port: int, tell: Callable[[str], None]) -> int:
+    """Run TensorBoard on sweeps until it is stopped; its exit status.
+
+    Args:
+        directories: of sweeps, or folders in which sweeps are.
+        tell: is given the link that opens on what matters.
 
     Raises:
         SweepsError: there is no sweep, or the port cannot be used.
     """
-    ledger = open_ledger(directory)
-    ledger.overview()
+    ledgers = [open_ledger(place) for given in directories for place in _sweeps_in(given)]
+    sweeps = [results_of(ledger) for ledger in ledgers]
     _check_port(port)
-    command = [sys.executable, "-m", "tensorboard.main", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--logdir", str(ledger.trials_dir)]
-    if not isinstance(ledger, MirroredLedger):
-        os.execv(command[0], command)  # from here on this process is TensorBoard  # noqa: S606
-    # its fast loader would keep reading files that have been replaced
-    return _fetching(ledger, [*command, "--load_fast", "false"])
+    mirrored = [ledger for ledger in ledgers if isinstance(ledger, MirroredLedger)]
+    for ledger in mirrored:
+        ledger.mirror.pull("trials", contents=is_event)
+    write_columns(ledgers, sweeps)
+    command = [sys.executable, "-m", "tensorboard.main", "--host", "127.0.0.1", "--port", f"{port}"]
+    if mirrored:  # its fast loader would keep reading files that have been replaced
+        command += ["--load_fast", "false"]
+    with tempfile.TemporaryDirectory(prefix="sweepboard-board-") as folder:
+        logs = _together(ledgers, Path(folder)) if len(ledgers) > 1 else ledgers[0].trials_dir
+        opening = _opening(pinned(sweeps[0]))
+        return _serve([*command, "--logdir", str(logs)], mirrored, lambda url: tell(url + opening))
 
 
-def _fetching(ledger: MirroredLedger, command: list[str]) -> int:
-    """TensorBoard beside a loop that fetches events."""
-    ledger.mirror.pull("trials", contents=is_event)
-    with subprocess.Popen(command) as process:
+def _sweeps_in(directory: str) -> list[str]:
+    """The directory itself, or the sweeps that a folder holds."""
+    if is_remote(directory) or (Path(directory) / "sweep.json").exists():
+        return [directory]
+    return sorted(str(file.parent) for file in Path(directory).glob("*/sweep.json")) or [directory]
+
+
+def _together(ledgers: Sequence[Ledger], folder: Path) -> Path:
+    """A folder in which each sweep is a link, by its name."""
+    for ledger in ledgers:
+        name = Path(ledger.where).name
+        taken = sum(path.name.partition("~")[0] == name for path in folder.iterdir())
+        (folder / (f"{name}~{taken + 1}" if taken else name)).symlink_to(
+            ledger.trials_dir.absolute()
+        )
+    return folder
+
+
+def _opening(tags: Sequence[str]) -> str:
+    """What a link opens on: these tags pinned, with the values that were measured, unsmoothed."""
+    cards = json.dumps([{"plugin": "scalars", "tag": tag} for tag in tags], separators=(",", ":"))
+    return f"/?smoothing=0&pinnedCards={quote(cards)}#timeseries"
+
+
+def _serve(
+    command: Sequence[str], mirrored: Sequence[MirroredLedger], started: Callable[[str], None]
+) -> int:
+    """TensorBoard until it ends, beside a loop that fetches events from elsewhere."""
+    quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=quiet) as process:
         try:
+            assert process.stderr is not None  # a pipe was asked for  # noqa: S101
+            started(_address(process.stderr))
+            Thread(target=_drain, args=[process.stderr], daemon=True).start()
             while True:
                 try:
-                    return process.wait(FETCH_EVERY)
+                    return process.wait(FETCH_EVERY if mirrored else None)
                 except subprocess.TimeoutExpired:
-                    ledger.mirror.pull("trials", contents=is_event)
+                    for ledger in mirrored:
+                        ledger.mirror.pull("trials", contents=is_event)
         finally:
             process.terminate()
+
+
+def _address(errors: IO[str]) -> str:
+    """Where TensorBoard is, as it says once it listens."""
+    said = []
+    for line in errors:
+        if found := _ADDRESS.search(line):
+            return found[0]
+        said.append(line)
+    raise SweepsError(
+        f"TensorBoard did not start: {''.join(said[-5:]).strip() or 'no reason given'}"
+    )
+
+
+def _drain(errors: IO[str]) -> None:
+    """Pass on what TensorBoard complains of."""
+    for line in errors:
+        if re.match(r"[EF]\d{4} |\w*Error|Traceback", line):
+            sys.stderr.write(line)
 
 
 def _check_port(port: int) -> None:

@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from sweeps.answer.replay import replay
-from sweeps.answer.tensorboard import show_board
 from sweeps.command import tables
 from sweeps.command.console import exits, out
 from sweeps.command.options import All, Directory, TrialId
-from sweeps.driver.signals import stops_as_interrupts
+from sweeps.driver.signals import Stopped, stops_as_interrupts
 
 
 @exits
@@ -48,9 +47,17 @@ def replay_trial(directory: Directory, trial: TrialId) -> int:
 
 @exits
 def board(
-    directory: Directory,
+    directories: Annotated[
+        list[str],
+        typer.Argument(metavar="DIR...", help="sweeps' directories, or a folder of them"),
+    ],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")] = 6006,
 ) -> int:
-    """Open TensorBoard on a sweep, for this machine only (127.0.0.1)."""
-    with stops_as_interrupts():
-        return show_board(directory, port)
+    """Open TensorBoard on sweeps, for this machine only (127.0.0.1); prints the link."""
+    from sweeps.answer.tensorboard import show_board  # imports TensorBoard
+
+    try:
+        with stops_as_interrupts():
+            return show_board(directories, port, lambda link: out.print(link, soft_wrap=True))
+    except KeyboardInterrupt as stop:  # the way to end it
+        return stop.exit_status if isinstance(stop, Stopped) else 0

@@ -9,6 +9,9 @@ No record of the whole experiment is written: TensorBoard then finds the hyper-p
 puts those that differ first, and lists no extra run.
 """
 
+import hashlib
+import json
+import re
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -38,7 +41,8 @@ class EventLog:
         self._writer = EventFileWriter(str(folder), filename_suffix=OWN_SUFFIX)
         self._folder = folder
         self._logged: set[str] = set()
-        self._add(hparams.hparams_pb(hparam_values(config), trial_id=folder.name), 0)
+        row, group = session_group(folder.name, hparam_values(config))
+        self._add(hparams.hparams_pb(row, trial_id=group), 0)
         self._writer.flush()
 
     def log(self, metrics: Mapping[str, float], step: int, others: Collection[str] = ()) -> None:
@@ -101,6 +105,20 @@ def session_end(status: int) -> Summary:
         tensor=metadata.NULL_TENSOR,
     )
     return Summary(value=[value])
+
+
+def session_group(name: str, row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The HParams row of a trial, and the group that it is shown in, by the name of its folder.
+
+    A trial is a group of its own, but the seeds of one configuration share one, as its sessions.
+    The group's row then has no seed. A hash keeps apart what looks the same in a name.
+    """
+    seeded = re.fullmatch(r"(?P<values>.*?),?seed=[^,]*,[^,]*", name)
+    if not seeded:
+        return dict(row), name
+    rest = {key: value for key, value in row.items() if key != "seed"}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:4]
+    return rest, f"{seeded['values'] or 'seeds'},{digest}"
 
 
 def hparam_values(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,13 +31,21 @@ def write_sweep(
     metric: str = "score",
     mode: str = "max",
     name: str = "mine",
+    seeded: bool = False,
     **sweep: Any,
 ) -> Path:
-    """Write a sweep of these trials; other keys of its file as keywords."""
+    """Write a sweep of these trials; other keys of its file as keywords.
+
+    Args:
+        seeded: name the trials as those of a sweep with several seeds are.
+    """
     ledger, listed = Ledger(folder), []
     for number, made in enumerate(trials):
         key = made.id or f"t{number:07d}"
-        trial = Trial(key, {"seed": 0, **made.config}, f"n={number},{key}")
+        config = {"seed": 0, **made.config}
+        values = {k: v for k, v in made.config.items() if k == "lr"} | {"seed": config["seed"]}
+        label = ",".join(f"{k}={v}" for k, v in values.items()) if seeded else f"n={number}"
+        trial = Trial(key, config, f"{label},{key}")
         listed.append(trial)
         path = f"trials/{trial.name}"
         ledger.write(

@@ -1,0 +1,99 @@
+"""`sweeps board` opens on what matters: seeds together, the metric first, sweeps side by side."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from sweeps.answer.results import read_results
+from sweeps.records.events import EventLog, session_group
+from tests.answer.directory import Made, curve, write_sweep
+from tests.conftest import Board, wait_until
+
+
+def logged(folder: Path, name: str, seeds: int) -> Path:
+    """A sweep of two configurations with their events."""
+    trials = [
+        Made({"lr": lr, "epochs": 2, "seed": seed}, curve(lr + seed, 2 * lr + seed))
+        for lr in (0.1, 0.2)
+        for seed in range(seeds)
+    ]
+    write_sweep(folder, trials, name=name, seeded=seeds > 1)
+    for row in read_results(folder):
+        log = EventLog(folder / row.path, row.config)
+        for step, report in enumerate(read_results(folder).reports(row)):
+            log.log({**report.metrics, "another": 1.0}, step)
+        log.close(finished=True)
+    return folder
+
+
+def test_the_seeds_of_a_configuration_are_one_group_and_its_sessions_its_trials(
+    tmp_path: Path, open_board: Callable[[Path], Board]
+) -> None:
+    board = open_board(logged(tmp_path, "mine", 3))
+    runs = board.wait_for_runs(6)
+    groups = wait_until(
+        lambda: len(found := board.hparams()) == 2 and found, "TensorBoard to read all rows"
+    )
+    wait_until(
+        lambda: sum(len(group["sessions"]) for group in board.hparams()) == 6, "all sessions"
+    )
+    groups = board.hparams()
+    assert {session["name"] for group in groups for session in group["sessions"]} == set(runs)
+    assert [len(group["sessions"]) for group in groups] == [3, 3]
+    for group in groups:
+        assert set(group["hparams"]) == {"lr", "epochs"}
+        assert f"lr={group['hparams']['lr']}" in group["name"]
+        values = {value["name"]["tag"]: value["value"] for value in group["metricValues"]}
+        assert values["score"] == pytest.approx(2 * group["hparams"]["lr"] + 1)  # their mean
+    asked = board.get("plugin/hparams/experiment", {"experimentName": ""})
+    assert [column["name"] for column in asked["hparamInfos"]] == ["lr"]
+    tags = [metric["name"]["tag"] for metric in asked["metricInfos"]]
+    assert tags[:2] == ["score", "loss"]
+
+
+def test_a_folder_of_sweeps_is_one_board_and_one_line_tells_where(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        logged(tmp_path / name, name, 1)
+    command = [sys.executable, "-m", "sweeps", "board", str(tmp_path), "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline().strip()
+        link = urlsplit(line)
+        board = Board(f"{link.scheme}://{link.netloc}")
+        runs = board.wait_for_runs(4)
+        process.send_signal(2)
+        rest, errors = process.communicate(timeout=30)
+    assert (process.returncode, rest, errors) == (0, "", "")
+    assert {run.partition("/")[0] for run in runs} == {"first", "second"}
+    asked = parse_qs(link.query)
+    assert asked["smoothing"] == ["0"]
+    assert [card["tag"] for card in json.loads(asked["pinnedCards"][0])] == ["score", "loss"]
+    assert link.fragment == "timeseries"
+
+
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("lr=0.1,seed=2,abcdefgh", r"lr=0.1,[0-9a-f]{4}"),
+        ("seed=2,abcdefgh", r"seeds,[0-9a-f]{4}"),
+        ("lr=0.1,abcdefgh", "lr=0.1,abcdefgh"),
+        ("abcdefgh", "abcdefgh"),
+    ],
+)
+def test_a_trial_is_its_own_group_unless_it_is_a_seed_of_several(name: str, group: str) -> None:
+    row, found = session_group(name, {"lr": 0.1, "seed": 2})
+    assert re.fullmatch(group, found)
+    assert ("seed" in row) == (found == name)
+
+
+def test_configurations_that_look_alike_in_a_name_are_two_groups() -> None:
+    first, second = (session_group("a=x,seed=0,abcdefgh", {"a": a})[1] for a in ("x ", "x"))
+    assert first != second
