@@ -9,6 +9,7 @@ from sweeps.definition.text import number
 from sweeps.records.record import Status
 
 if TYPE_CHECKING:
+    from sweeps.answer.compare import Change
     from sweeps.answer.configurations import Configuration
 
 
@@ -79,6 +80,15 @@ def standing_text(results: Results, configuration: "Configuration") -> tuple[str
     places = decimals(configuration.margin)
     text = f"{behind:,.{places}f} ± {configuration.margin:,.{places}f}"
     return text, "yes" if configuration.apart else "no"
+
+
+def change_text(change: "Change | None") -> str:
+    """``+0.0042 ± 0.0036``; empty without one."""
+    if change is None:
+        return ""
+    places = decimals(change.margin or abs(change.difference))
+    margin = f" ± {change.margin:,.{places}f}" if change.margin else ""
+    return f"{change.difference:+,.{places}f}{margin}"
 
 
 def decimals(spread: float) -> int:

@@ -29,6 +29,7 @@ COMMANDS = {
     "status": read.status,
     "logs": logs.logs,
     "results": read.show_results,
+    "compare": show.compare,
     "report": show.report,
     "replay": show.replay_trial,
     "board": show.board,

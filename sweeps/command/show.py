@@ -1,4 +1,4 @@
-"""`sweeps report`, `sweeps replay` and `sweeps board`: a sweep looked at more closely."""
+"""`sweeps compare`, `report`, `replay` and `board`: sweeps looked at more closely."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +28,23 @@ def report(
 
     for path in write_report(directory, output=output, pictures=png, everything=everything):
         out.print(path, soft_wrap=True)
+    return 0
+
+
+@exits
+def compare(
+    directories: Annotated[
+        list[str], typer.Argument(metavar="DIR DIR...", help="sweeps; the first is compared with")
+    ],
+) -> int:
+    """Compare sweeps, configuration by configuration: did a change help?"""
+    from sweeps.answer.compare import compare_sweeps  # imports NumPy and SciPy
+
+    found = compare_sweeps(directories)
+    tables.print_table(out, tables.comparison_table(found))
+    out.print()
+    for line in tables.comparison_lines(found):
+        out.print(line, soft_wrap=True)
     return 0
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from sweeps.answer.replay import Replay
 from sweeps.answer.results import Results, Row, swept, with_loss
 from sweeps.answer.summary import (
+    change_text,
     epochs_text,
     mean_text,
     runs_text,
@@ -20,12 +21,13 @@ from sweeps.answer.summary import (
 )
 from sweeps.command.columns import Table
 from sweeps.definition.space import cell
-from sweeps.definition.text import numbers
+from sweeps.definition.text import format_value, numbers
 from sweeps.planning.arrays import Array
 from sweeps.planning.plan import Plan
 from sweeps.state import Outlook
 
 if TYPE_CHECKING:
+    from sweeps.answer.compare import SideBySide
     from sweeps.answer.configurations import Configuration
 
 
@@ -67,6 +69,41 @@ def results_table(results: Results, rows: Sequence[Row]) -> Table:
     table.add("seconds", [f"{row.seconds:.1f}" for row in rows], 9, right=True)
     _add_errors(table, [row.error for row in rows])
     return table
+
+
+def comparison_table(found: "SideBySide") -> Table:
+    """One line a configuration: its mean in each sweep, and what changed from the first."""
+    table = Table()
+    _add_values(table, [match.config for match in found.matches], list(found.matches[0].config))
+    for place, name in enumerate(found.names):
+        means = [mean_text(one) if (one := m.found[place]) else "" for m in found.matches]
+        table.add(name, means, right=True)
+        if place:
+            changes = [match.changes[place - 1] for match in found.matches]
+            table.add("change", [change_text(change) for change in changes], 1, right=True)
+            clear = [("yes" if c.is_clear else "no") if c and c.margin else "" for c in changes]
+            table.add("clear", clear, 2, right=True)
+    return table
+
+
+def comparison_lines(found: "SideBySide") -> list[str]:
+    """The changes over all configurations, and what else differs between the sweeps."""
+    lines = []
+    for constant, values in found.constants.items():
+        told = zip(values, found.names, strict=True)
+        lines.append(f"{constant}: {', '.join(f'{format_value(v)} in {n}' for v, n in told)}")
+    for name, change in zip(found.names[1:], found.overall, strict=True):
+        if change is None:
+            lines.append(f"{name}: no configuration of {found.names[0]} has finished in it")
+            continue
+        better = (change.difference > 0) == (found.mode == "max")
+        sure = f"is {'better' if better else 'worse'}" if change.is_clear else "can't be told apart"
+        over = "1 configuration" if change.pairs == 1 else f"{change.pairs} configurations"
+        lines.append(
+            f"{name} {sure}{'' if change.is_clear else f' from {found.names[0]}'}:"
+            f" {found.metric} {change_text(change)} over {over}"
+        )
+    return lines
 
 
 def history_table(results: Results) -> Table:
