@@ -1,7 +1,8 @@
 # make sweep   the main job on the embedded data: 12 trials, no download, no GPU
 # make test    the tests; test-quick: those that start no Ray; test-faults: those that kill and damage
 # make check   formatting, lint, types, and what bandit and pip-audit find
-# make bench   the benchmarks on Fashion-MNIST; bench-quick: on a tenth of it
+# make bench   the benchmarks on Fashion-MNIST; bench-quick: on a tenth of it;
+#              bench-models: nine kinds of models on data made offline
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ PURELIB := python -c "import sysconfig; print(sysconfig.get_path('purelib'))"
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: sweep test test-quick test-faults check bench bench-quick clean
+.PHONY: sweep test test-quick test-faults check bench bench-quick bench-models clean
 
 sweep: $(VENV)/ready
 	@$(BIN)/sweeps run quickstart
@@ -54,6 +55,9 @@ bench: $(VENV)/ready-to-bench
 
 bench-quick: $(VENV)/ready-to-bench
 	@$(BIN)/python benchmarks/bench.py --quick
+
+bench-models: $(VENV)/ready-to-bench
+	@$(BIN)/python benchmarks/models.py $(MODELS)
 
 clean:
 	rm -rf $(VENV)
