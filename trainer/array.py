@@ -299,6 +299,7 @@ class TrainingArray:
         self._model.eval()
         self._totals.reset()
         members, nothing = len(self._states), [0.0] * len(self._states)
+        asked = [state.asked(name, split) for state in self._states]
         for inputs, targets in split.batches(
             evaluated_at_once(split.example(1)), None, self._device
         ):
@@ -309,6 +310,9 @@ class TrainingArray:
             outputs = in_full(outputs)
             losses = losses_of(self._loss, outputs, answers, nothing)
             self._totals.add(losses, outputs, answers, length(inputs))
+            for index, one in enumerate(asked):
+                if one:
+                    one.add(outputs[index], targets)
         self._model.train()
         return self._totals.read(name, len(split))
 

@@ -117,7 +117,7 @@ def _try_batch(setup: "Setup") -> None:
     model = build_model(setup).eval()
     try:
         with torch.no_grad():
-            loss, _ = forward(setup, model, inputs, targets)
+            loss, outputs = forward(setup, model, inputs, targets)
     except Exception as error:  # of the user's model and loss
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in leaves(inputs))
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -125,6 +125,11 @@ def _try_batch(setup: "Setup") -> None:
     if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
         got = f"shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else repr(loss)
         raise ValueError(f"the loss must be one number, the mean of a batch; got {got}")
+    if setup.classes and tuple(getattr(outputs, "shape", ())) != (len(targets), len(setup.classes)):
+        raise ValueError(
+            f"classes: the outputs must be scores of {len(setup.classes)} classes for each"
+            f" example, got {tuple(getattr(outputs, 'shape', ())) or type(outputs).__name__}"
+        )
 
 
 def fingerprint(setup: "Setup") -> str:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from trainer import checkpoint
+from trainer import checkpoint, examination
 from trainer.batch import call, leaves, length
 from trainer.config import SPEED, Report
 from trainer.data import Examples, evaluated_at_once, splits_of
@@ -66,6 +66,8 @@ def end_epoch(
     logger.log_epoch(metrics, state.model, epoch := state.next_epoch)
     state.next_epoch += 1
     saved = checkpoint.save(log_dir, state.to_dict(), epoch) if log_dir else None
+    if log_dir and state.answers:
+        examination.write(log_dir, state.answers, state.setup.classes, epoch)
     report(metrics, checkpoint=saved)
 
 
@@ -132,11 +134,14 @@ def evaluate(state: TrainState, split: Examples, name: str) -> dict[str, float]:
     setup = state.setup
     totals = Totals(setup.task.metrics, setup.task.counts, state.noise.device)
     state.model.eval()
+    answers = state.asked(name, split)
     size = evaluated_at_once(split.example(1))
     with precisely(setup.settings.precision):
         for inputs, targets in split.batches(size, None, state.noise.device):
             loss, outputs = forward(setup, state.model, inputs, targets)
             totals.add(loss, outputs, targets, length(inputs))
+            if answers:
+                answers.add(outputs, targets)
     [metrics] = totals.read(name, len(split))
     return metrics
 

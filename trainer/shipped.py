@@ -49,6 +49,14 @@ def data_version(config: Mapping[str, Any]) -> str:
     return version(config["dataset"])
 
 
+CLASSES = {
+    "fashion_mnist": (
+        "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+        "ankle boot",
+    ),
+    "digits": tuple("0123456789"),
+}  # fmt: skip
+
 task = Task(
     model=model,
     data=data,
@@ -59,6 +67,7 @@ task = Task(
     verify=verify,
     fetch=fetch,
     version=data_version,
+    classes=lambda config: CLASSES[config["dataset"]],
     rehearse=False,
     model_keys=(),
     data_keys=("dataset", "subset", "data_dir"),

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from trainer import checkpoint
 from trainer.batch import Order
 from trainer.data import Examples, Split
+from trainer.examination import Answers
 from trainer.optimizers import build_optimizer
 from trainer.reader import LARGEST_SEED
 from trainer.schedules import schedule_of
@@ -32,6 +33,7 @@ class TrainState:
     Attributes:
         shuffling: draws the order of an epoch.
         noise: draws what is random in a step: dropout, augmentation.
+        answers: what the model says of the test examples, after its last epoch, if it is asked.
     """
 
     setup: "Setup"
@@ -40,6 +42,7 @@ class TrainState:
     shuffling: Generator
     noise: Generator
     next_epoch: int = 0
+    answers: Answers | None = None
 
     def __post_init__(self) -> None:
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -74,6 +77,14 @@ class TrainState:
         factor = self._factor(time)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
+
+    def asked(self, name: str, split: Examples) -> Answers | None:
+        """Where what it says of a split is to go; ``None`` if nobody asks."""
+        last = self.next_epoch == self.setup.settings.epochs - 1
+        if name == "test" and last and self.setup.classes:
+            self.answers = Answers(split)
+            return self.answers
+        return None
 
     def to_dict(self) -> dict[str, Any]:
         self._put_rates_back()

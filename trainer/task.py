@@ -48,6 +48,9 @@ class Task:
         fetch: of all configurations of a sweep: brings data into place, once, before anything runs.
             As ``data`` cannot be called before, it needs ``data_keys``.
         version: of a configuration: text that identifies its data, the same on every machine.
+        classes: the names of the classes, or a function of the configuration that gives them: what
+            is mistaken for what is then written to ``examination.json`` after the last epoch. The
+            outputs are a score for each.
         rehearse: whether a batch is tried before a sweep starts.
         model_keys, data_keys: the parameters that ``model`` and ``data`` read. Given, a sweep is
             planned without calling them.
@@ -68,6 +71,7 @@ class Task:
     verify: Callable[[Config], None] | None = None
     fetch: Callable[[Sequence[Config]], None] | None = None
     version: Callable[[Config], str] | None = None
+    classes: Sequence[str] | Callable[[Config], Sequence[str]] = ()
     rehearse: bool = True
     model_keys: Sequence[str] | None = None
     data_keys: Sequence[str] | None = None
@@ -158,7 +162,9 @@ class Task:
             given = {k: v for k, v in config.items() if k in fields and k not in own}
         settings = self.config.model_validate(given)
         whole = {**settings.model_dump(exclude=own), **config}
-        return Setup(self, settings, whole, {k: whole[k] for k in (*config, "seed")})
+        classes = self.classes(whole) if callable(self.classes) else self.classes
+        shown = {name: whole[name] for name in (*config, "seed")}
+        return Setup(self, settings, whole, shown, tuple(classes))
 
     def check(self, config: Config) -> None:
         """Raise an error with the reason if a configuration cannot be trained.
@@ -279,3 +285,4 @@ class Setup:
     settings: Settings
     config: Config
     shown: Config
+    classes: tuple[str, ...] = ()

@@ -1,0 +1,97 @@
+"""What a trained model gets wrong: which classes it takes for which, and its worst mistakes.
+
+Collected while the last epoch is evaluated, so it costs no pass of its own, and written beside the
+checkpoints as ``examination.json``, small enough to be part of a report.
+"""
+
+import base64
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FILE = "examination.json"
+WORST = 9
+"""Mistakes that are shown: those that the model was surest of."""
+
+
+@dataclass
+class Answers:
+    """What a model says of a split, example by example.
+
+    Attributes:
+        split: the examples, in the order in which they are asked.
+    """
+
+    split: Any
+    predicted: list[Tensor] = field(default_factory=list)
+    probability: list[Tensor] = field(default_factory=list)
+    targets: list[Tensor] = field(default_factory=list)
+
+    def add(self, scores: Tensor, targets: Tensor) -> None:
+        """Scores (N, classes) and the right classes (N)."""
+        probability, predicted = scores.softmax(dim=1).max(dim=1)
+        self.predicted.append(predicted.cpu())
+        self.probability.append(probability.cpu())
+        self.targets.append(targets.cpu())
+
+
+def write(folder: Path, answers: Answers, classes: Sequence[str], epoch: int) -> None:
+    """Write what they come to."""
+    content = json.dumps({"epoch": epoch, **examine(answers, classes)})
+    part = folder / f"{FILE}.part"
+    part.write_text(content, encoding="utf-8")
+    os.replace(part, folder / FILE)  # noqa: PTH105
+
+
+def examine(answers: Answers, classes: Sequence[str]) -> dict[str, Any]:
+    """The confusion matrix, each class's accuracy, and the worst mistakes.
+
+    Returns:
+        ``classes``; ``confusion``, a row for each right class, a column for each predicted one;
+        ``per_class``, accuracies, ``None`` of a class without examples; ``wrong``, the mistakes
+        that the model was surest of, each with its picture where the inputs are images.
+    """
+    predicted, targets = torch.cat(answers.predicted), torch.cat(answers.targets)
+    probability = torch.cat(answers.probability)
+    count = len(classes)
+    confusion = (targets * count + predicted).bincount(minlength=count**2).view(count, count)
+    totals, right = confusion.sum(dim=1).tolist(), confusion.diagonal().tolist()
+    sure = torch.where(predicted != targets, probability, -1.0)
+    worst = [i for i in sure.argsort(descending=True)[:WORST].tolist() if sure[i] >= 0]
+    return {
+        "classes": list(classes),
+        "confusion": confusion.tolist(),
+        "per_class": [r / n if n else None for r, n in zip(right, totals, strict=True)],
+        "wrong": [
+            {
+                "index": index,
+                "target": classes[int(targets[index])],
+                "predicted": classes[int(predicted[index])],
+                "probability": round(float(probability[index]), 4),
+                "png": picture(answers.split, index),
+            }
+            for index in worst
+        ],
+    }
+
+
+def picture(split: Any, index: int) -> str | None:
+    """An example as a PNG in base64; ``None`` if it is no grey or coloured image."""
+    inputs = split.choose(torch.tensor([index])).example(1)
+    if not (isinstance(inputs, Tensor) and inputs.dim() == 4 and inputs.shape[1] in (1, 3)):
+        return None
+    from PIL import Image
+
+    image = inputs[0].float().cpu()
+    low, high = min(0.0, image.min().item()), max(1.0, image.max().item())
+    pixels = ((image - low) / (high - low) * 255).round().to(torch.uint8).movedim(0, -1).numpy()
+    content = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(content, "PNG")
+    return base64.b64encode(content.getvalue()).decode()
