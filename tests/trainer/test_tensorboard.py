@@ -102,8 +102,7 @@ def test_the_table_of_runs_gets_one_row_with_true_types_and_a_success(finished: 
         "seed": "number_value",  # shown though it was not set
         "shuffle": "bool_value",
         "dataset": "string_value",
-        "data_dir": "string_value",
-    }
+    }  # and no data_dir, which is None
     assert row["lr"].number_value == 0.01
     assert row["shuffle"].bool_value is False
     assert row["dataset"].string_value == "digits"
