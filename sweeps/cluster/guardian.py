@@ -3,13 +3,14 @@
 Ray's workers end with their driver, but two of its agents may go on for a minute or more, and what
 a trial has started itself for ever. So a local run has a guardian: a small process of its own that
 waits for the end of the run, or of the driver, and then ends the processes that carry the run's
-mark in their environment, and no others.
+mark in their environment, and no others; and deletes the run's temporary folder.
 
 Needs /proc; where there is none, nobody stands guard.
 """
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,8 +25,11 @@ LOOKS = 40
 
 
 @contextmanager
-def guarded() -> Iterator[str | None]:
+def guarded(folder: Path) -> Iterator[str | None]:
     """Mark every process that is started in here, and leave none behind if this one is killed.
+
+    Args:
+        folder: deleted when all of them have ended.
 
     Yields:
         The mark, if there is one.
@@ -35,7 +39,7 @@ def guarded() -> Iterator[str | None]:
         yield None
         return
     mark = secrets.token_hex(16)
-    command = [sys.executable, "-I", "-S", __file__, mark]
+    command = [sys.executable, "-I", "-S", __file__, mark, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as guardian:
         os.environ[VARIABLE] = mark
         try:
@@ -81,3 +85,4 @@ if __name__ == "__main__":
     for each in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):  # of the driver's terminal, say
         signal.signal(each, signal.SIG_IGN)
     stand_guard(sys.argv[1])
+    shutil.rmtree(sys.argv[2], ignore_errors=True)

@@ -10,7 +10,9 @@ from importlib import import_module
 from threading import Thread
 
 from sweeps.cluster.guardian import end_programs, guarded
+from sweeps.cluster.health import check_machine, watched
 from sweeps.planning.shares import Node
+from sweeps.storage.scratch import scratch
 
 RAY_SETTINGS = {
     # glibc would give the memory of each step's large tensors back to the system, page by page,
@@ -64,12 +66,23 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
     A Ray that the calling program has started already is used instead, and left running.
     """
     # With the token given, and the mode left to it, Ray turns authentication on and writes no file.
-    with environment(RAY_SETTINGS | {"RAY_AUTH_TOKEN": _token()}), guarded() as mark:
+    with environment(RAY_SETTINGS | {"RAY_AUTH_TOKEN": _token()}):
         import ray
 
         if ray.is_initialized():
             yield nodes_of_ray()
             return
+        with _own_ray(node):
+            yield [node]
+
+
+@contextmanager
+def _own_ray(node: Node) -> Iterator[None]:
+    """Start a Ray, and leave nothing of it behind."""
+    import ray
+
+    with scratch() as folder, guarded(folder) as mark, watched() as watch:
+        check_machine(folder)
         quiet()
         # Ray's processes take two seconds to start: time to import what comes after them
         Thread(target=import_module, args=["sweeps.driver.tuner"], daemon=True).start()
@@ -81,9 +94,14 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.CRITICAL,
+                # who names a folder for it wants to look into its logs
+                _temp_dir=None if "RAY_TMPDIR" in os.environ else str(folder),
             )
-            yield [node]
+            watch.settle()
+            yield
         finally:
+            if not watch.lost:
+                watch.stop()
             if mark:  # it looks for machines to add, and Ray would wait a second for its end
                 end_programs(mark, "/monitor.py")
             ray.shutdown()

@@ -5,7 +5,6 @@ keeps its own state in a temporary folder, and nothing of it is ever read again:
 done is decided from the ledger.
 """
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from sweeps.errors import ClusterError
 from sweeps.planning.arrays import Array
 from sweeps.planning.shares import Share
 from sweeps.records.ledger import Ledger
+from sweeps.storage.scratch import scratch
 from sweeps.worker.job import SEPARATOR, Job
 from sweeps.worker.supervisor import ray_trainable
 
@@ -119,7 +119,7 @@ def _fit(
     """
     spare = max(SPARE, at_once) if job.on_cluster else 0
     grid = [SEPARATOR.join(book.records[trial.id].path for trial in array) for array in arrays]
-    with tempfile.TemporaryDirectory(prefix="sweepboard-", ignore_cleanup_errors=True) as folder:
+    with scratch() as folder:
         tuner = tune.Tuner(
             tune.with_resources(ray_trainable(job), _request(job)),
             param_space={"array": tune.grid_search(grid)},
@@ -132,7 +132,7 @@ def _fit(
             ),
             run_config=tune.RunConfig(
                 name=name,
-                storage_path=folder,
+                storage_path=str(folder),
                 failure_config=tune.FailureConfig(max_failures=retries),
                 callbacks=[Watcher(book)],
                 stop=Brake(book),

@@ -6,7 +6,6 @@ other files (events, checkpoints) the copy holds the names, so that they can be 
 
 import os
 import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview, Record
 from sweeps.storage.lease import FILE, Lease
 from sweeps.storage.mirror import Mirror, is_record
+from sweeps.storage.scratch import Scratch
 
 
 def open_ledger(where: str | os.PathLike[str]) -> Ledger:
@@ -32,8 +32,10 @@ class MirroredLedger(Ledger):
     holds_events = False
 
     def __init__(self, uri: str) -> None:
-        local = Path(tempfile.mkdtemp(prefix="sweepboard-"))
-        weakref.finalize(self, shutil.rmtree, local, ignore_errors=True)
+        scratch = Scratch()
+        weakref.finalize(self, scratch.remove)
+        local = scratch.path / "copy"
+        local.mkdir()
         super().__init__(local)
         self.where = uri
         self.mirror = Mirror(uri, local)

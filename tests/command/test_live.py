@@ -12,7 +12,7 @@ from sweeps.command.display import FREELY, Lines
 from sweeps.command.live import Glance
 from sweeps.records.history import Report
 from sweeps.records.record import Record, Status
-from tests.conftest import run_command
+from tests.commands import run_command
 from tests.fakes import fake_sweep
 
 

@@ -11,7 +11,7 @@ from sweeps.command.columns import Table
 from sweeps.definition.text import format_value, harmless, in_name, number, numbers, one_line
 from sweeps.definition.yaml12 import load
 from sweeps.records.record import Status
-from tests.conftest import run_command
+from tests.commands import run_command
 from tests.fakes import fake_sweep
 
 ACTING = {

@@ -1,0 +1,99 @@
+"""Folders that last as long as a run, in the temporary folder of the machine.
+
+Each holds a lock of the process that made it. What a killed process left behind is known by a lock
+that nobody holds, and goes with the next folder that is made, if no guardian was there before.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sweeps.errors import SweepsError
+
+PREFIX = "sb-"
+"""Short, as Ray makes sockets below, whose paths may have 107 bytes."""
+LOCK = ".lock"
+LEAST_FREE = 64 << 20
+"""Bytes: what Ray's logs and our copies of records take, generously."""
+
+
+class NoScratch(SweepsError):
+    """The temporary folder cannot be used."""
+
+    exit_status = 2
+
+
+class Scratch:
+    """A folder of this process's own.
+
+    Raises:
+        NoScratch: the temporary folder is full, or cannot be written.
+    """
+
+    def __init__(self) -> None:
+        base = temporary_folder()
+        _remove_left(base)
+        self.path = base / f"{PREFIX}{secrets.token_hex(3)}"
+        self._lock = FileLock(self.path / LOCK)
+        try:
+            _check_room(base)
+            self.path.mkdir(mode=0o700)
+            self._lock.acquire(timeout=0)
+            (self.path / "probe").write_bytes(b"x" * 4096)
+            (self.path / "probe").unlink()
+        except OSError as error:
+            self.remove()
+            raise NoScratch(
+                f"the temporary folder {base} cannot be written: {error.strerror}; make room there,"
+                " or name another with TMPDIR"
+            ) from None
+
+    def remove(self) -> None:
+        """Delete it with all that is in it."""
+        with suppress(OSError):
+            self._lock.release()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for the length of a block."""
+    made = Scratch()
+    try:
+        yield made.path
+    finally:
+        made.remove()
+
+
+def temporary_folder() -> Path:
+    """Where temporary files go: what TMPDIR names, without passing over one that is full."""
+    try:
+        return Path(os.environ.get("TMPDIR") or tempfile.gettempdir()).absolute()
+    except FileNotFoundError as error:
+        raise NoScratch(f"{error.strerror}; make room, or name another with TMPDIR") from None
+
+
+def _check_room(base: Path) -> None:
+    found = os.statvfs(base)
+    free = found.f_bavail * found.f_frsize
+    if free < LEAST_FREE:
+        raise NoScratch(
+            f"the temporary folder {base} has {free >> 20} MiB left, and a run needs"
+            f" {LEAST_FREE >> 20} MiB there; make room, or name another with TMPDIR"
+        )
+
+
+def _remove_left(base: Path) -> None:
+    """Delete what processes of this user have left that were killed."""
+    for folder in base.glob(f"{PREFIX}[0-9a-f]*"):
+        with suppress(OSError, Timeout):
+            ours = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
+            if ours and (folder / LOCK).is_file():
+                with FileLock(folder / LOCK, blocking=False):
+                    shutil.rmtree(folder, ignore_errors=True)
