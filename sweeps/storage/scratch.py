@@ -40,15 +40,17 @@ class Scratch:
         base = temporary_folder()
         _remove_left(base)
         self.path = base / f"{PREFIX}{secrets.token_hex(3)}"
-        self._lock = FileLock(self.path / LOCK)
+        begun = base / f".{self.path.name}"  # none is seen by others before it is locked
+        self._lock = FileLock(begun / LOCK)
         try:
             _check_room(base)
-            self.path.mkdir(mode=0o700)
+            begun.mkdir(mode=0o700)
             self._lock.acquire(timeout=0)
-            (self.path / "probe").write_bytes(b"x" * 4096)
-            (self.path / "probe").unlink()
+            (begun / "probe").write_bytes(b"x" * 4096)
+            (begun / "probe").unlink()
+            begun.rename(self.path)
         except OSError as error:
-            self.remove()
+            shutil.rmtree(begun, ignore_errors=True)
             raise NoScratch(
                 f"the temporary folder {base} cannot be written: {error.strerror}; make room there,"
                 " or name another with TMPDIR"

@@ -6,7 +6,6 @@ it; each attempt has a process of its own, and the next one is started while it 
 
 import os
 import socket
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ import ray
 from ray import tune
 
 from sweeps.definition.places import is_remote
+from sweeps.storage.scratch import scratch
 from sweeps.storage.working_copy import folder_of
 from sweeps.worker.deadline import struck
 from sweeps.worker.endings import ended, kills_for_memory
@@ -62,13 +62,11 @@ class Supervisor:
 
     def _attempt(self, paths: Sequence[str]) -> Failure | None:
         killed_before = kills_for_memory()
-        with tempfile.TemporaryDirectory(
-            prefix="sweepboard-", ignore_cleanup_errors=True
-        ) as scratch:
+        with scratch() as folder:
             process: Process | None = None
             try:
                 process = self._process()
-                process.order(self._order(paths, scratch))
+                process.order(self._order(paths, str(folder)))
                 if self._nursery and not self._job.warm:
                     self._nursery.prepare()
                 for message in process.messages():

@@ -110,6 +110,7 @@ def test_a_shell_is_offered_sweeps_directories_and_trials(folder: Path) -> None:
     assert complete.directories("r") == ["runs/fake", "runs/"]
     assert complete.directories("o") == ["other/"]
     offered = run_command(
+        "logs",
         cwd=folder,
         _SWEEPS_COMPLETE="complete_bash",
         COMP_WORDS="sweeps logs runs/fake tr",
