@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from threading import Thread
 
 from sweeps.cluster.guardian import end_programs, guarded
@@ -27,6 +28,8 @@ RAY_SETTINGS = {
     # Ray would start workers beforehand, and then others, as Ray Tune's need a setting of their own
     "RAY_enable_worker_prestart": "0",
     "RAY_prestart_worker_first_driver": "0",
+    # seconds in which nothing of ours can run, if Ray's control process ends as it starts
+    "RAY_gcs_server_port_wait_time_s": "15",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # result.json, progress.csv, a second TensorBoard
@@ -82,7 +85,8 @@ def _own_ray(node: Node) -> Iterator[None]:
     import ray
 
     with scratch() as folder, guarded(folder) as mark, watched() as watch:
-        check_machine(folder)
+        named = os.environ.get("RAY_TMPDIR")  # by someone who wants to look into its logs
+        check_machine(Path(named, "ray") if named else folder)
         quiet()
         # Ray's processes take two seconds to start: time to import what comes after them
         Thread(target=import_module, args=["sweeps.driver.tuner"], daemon=True).start()
@@ -94,8 +98,7 @@ def _own_ray(node: Node) -> Iterator[None]:
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.CRITICAL,
-                # who names a folder for it wants to look into its logs
-                _temp_dir=None if "RAY_TMPDIR" in os.environ else str(folder),
+                _temp_dir=None if named else str(folder),
             )
             watch.settle()
             yield
