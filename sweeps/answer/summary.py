@@ -77,18 +77,22 @@ def standing_text(results: Results, configuration: "Configuration") -> tuple[str
     behind = -configuration.difference if results.mode == "max" else configuration.difference
     if configuration.margin is None:
         return number(behind), ""
-    places = decimals(configuration.margin)
-    text = f"{behind:,.{places}f} ± {configuration.margin:,.{places}f}"
+    text = with_margin(behind, configuration.margin)
     return text, "yes" if configuration.apart else "no"
+
+
+def with_margin(value: float, margin: float | None) -> str:
+    """``0.0042 ± 0.0036``: two digits of the margin, or of the value if there is none."""
+    places = decimals(margin or abs(value))
+    return f"{value:,.{places}f}" + (f" ± {margin:,.{places}f}" if margin else "")
 
 
 def change_text(change: "Change | None") -> str:
     """``+0.0042 ± 0.0036``; empty without one."""
     if change is None:
         return ""
-    places = decimals(change.margin or abs(change.difference))
-    margin = f" ± {change.margin:,.{places}f}" if change.margin else ""
-    return f"{change.difference:+,.{places}f}{margin}"
+    sign = "-" if change.difference < 0 else "+"
+    return sign + with_margin(abs(change.difference), change.margin)
 
 
 def decimals(spread: float) -> int:

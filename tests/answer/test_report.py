@@ -250,7 +250,7 @@ def test_what_to_do_next_follows_from_what_was_found(tmp_path: Path) -> None:
         for lr in (1, 2, 3)
         for s in range(4)
     ]
-    assert "still rises by 0.1000 an epoch at the end: train longer (18 epochs)" in told(rising)
+    assert "still rises by 0.10 an epoch at the end: train longer (18 epochs)" in told(rising)
     assert "lies at" not in told(rising)
     tied = [
         Made({"net": net, "seed": s}, curve(0.9 + 0.01 * ((s * 7 + net) % 3)))

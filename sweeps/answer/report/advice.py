@@ -11,7 +11,8 @@ from sweeps.answer.configurations import Configuration
 from sweeps.answer.report.series import Findings, is_log
 from sweeps.answer.results import Results
 from sweeps.answer.statistics.power import MOST_SEEDS, seeds_needed
-from sweeps.definition.text import format_value, number
+from sweeps.answer.summary import with_margin
+from sweeps.definition.text import format_value
 from sweeps.records.record import Status
 
 
@@ -52,8 +53,8 @@ def _seeds(results: Results) -> str | None:
     now = max(each.n for each in standings)
     if needed is None:
         return (
-            f"{why}. A run varies by {number(spread)}: to show a difference of {point:g} would take"
-            f" more than {MOST_SEEDS} seeds; look for larger effects, or less noise."
+            f"{why}. A run varies by {with_margin(spread, None)}: a difference of {point:g} would"
+            f" take more than {MOST_SEEDS} seeds; look for larger effects, or less noise."
         )
     if needed <= now:
         return (
@@ -137,7 +138,7 @@ def _longer(results: Results) -> str | None:
         return None
     moves = "rises" if results.mode == "max" else "falls"
     longer = f"{results.budget}={2 * length}" if results.budget else f"{2 * length} epochs"
-    gain = number(float(np.mean(gains)))
+    gain = with_margin(float(np.mean(gains)), None)
     return (
         f"The best configuration's {results.metric} still {moves} by {gain} an epoch at the end:"
         f" train longer ({longer}); others may gain more by it."

@@ -18,6 +18,7 @@ from sweeps.answer.summary import (
     runs_text,
     standing_text,
     summary,
+    with_margin,
 )
 from sweeps.definition.space import cell
 from sweeps.definition.text import format_value, number
@@ -125,13 +126,14 @@ def parameters(results: Results, found: series.Findings) -> dict[str, Any]:
             "name": effect.name,
             "best": format_value(effect.values[0]),
             "worst": format_value(effect.values[-1]),
-            "difference": number(effect.difference),
-            "margin": number(effect.margin) if effect.margin == effect.margin else None,
+            "difference": with_margin(effect.difference, margin),
+            "judged": margin is not None,
             "sure": effect.is_clear,
             "leads": effect.leads,
             "pairs": effect.pairs,
         }
         for effect in found.factors
+        for margin in [effect.margin if np.isfinite(effect.margin) else None]
     ]
     return {
         "effects": effects,
