@@ -72,7 +72,9 @@ class Member:
         """What is known before it is known from where the trial goes on."""
         self._resolved, self._deadline = resolved, deadline
         self._writes_events = bool(resolved.offered("WRITES_EVENTS"))
-        self._writers = Writers(self.folder, self.note)
+        # in an array others of its members write too, each into its own folder
+        note = (lambda text: None) if self._writes_events else self.note
+        self._writers = Writers(self.folder, note)
         self._writers.watch(keep_rows=self._writes_events)
 
     def begin(self, start: Start) -> None:
