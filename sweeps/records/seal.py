@@ -2,7 +2,7 @@
 
 Until then a history may be cut short at any moment, and the trial goes on from what is whole. After
 its end nothing may change any more: so ``trial.json`` holds a checksum of the history and a copy of
-it (packed: about an eighth of its size), and the names of the event files. Whatever is read later
+it (packed: about a third of its size), and the names of the event files. Whatever is read later
 is compared, and mended from the copy.
 """
 
