@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 
 from tests.commands import marked, run_command, wait_until
-from tests.shared import finished, quickstart, ray_of_tests, rays_folder, run_here
+from tests.shared import finished, quickstart, ray_of_tests, run_here
 from trainer import prepare
 
-__all__ = ["finished", "quickstart", "ray_of_tests", "rays_folder", "run_here"]
-__all__ += ["run_command", "wait_until"]
+__all__ = ["finished", "quickstart", "ray_of_tests", "run_command", "run_here", "wait_until"]
 
 STARTED = {"browser", "open_board", "quickstart", "ray_of_tests"}
 STARTED |= {"bucket", "cluster", "growing", "head", "machines", "shared_sweep", "sweep"}

@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from filelock import FileLock
@@ -17,17 +16,6 @@ from sweeps.planning.shares import Node
 from tests.commands import Done, in_process, run_command
 
 RunHere = Callable[..., Done]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def rays_folder() -> Iterator[None]:
-    """What the Rays of this process write lies in a folder of its own, and goes with it."""
-    with (
-        TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("RAY_TMPDIR", folder)  # below /tmp, as sockets need short paths
-        yield
 
 
 @pytest.fixture(scope="session")
