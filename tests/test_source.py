@@ -86,7 +86,8 @@ def test_no_command_is_called_that_ends_processes_by_their_name() -> None:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.List | ast.Tuple):
                 words = [each.value for each in node.elts if isinstance(each, ast.Constant)]
-                assert "stop" not in words, f"{file}, line {node.lineno}"
+                rays = "stop" in words and any("ray" in str(word) for word in words)
+                assert not rays, f"{file}, line {node.lineno}"
                 assert not {"pkill", "killall"} & {*words}, f"{file}, line {node.lineno}"
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
