@@ -1,6 +1,7 @@
 """`sweeps logs`: what a trial printed, and the tracebacks of its failed attempts."""
 
 import time
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -29,9 +30,10 @@ def logs(
     ledger = open_ledger(directory)
     record = find(ledger, trial)
     shown = _show(ledger, record, "output.log", 0)
-    while follow and _is_running(ledger, trial):
-        time.sleep(EVERY)
-        shown = _show(ledger, record, "output.log", shown)
+    with suppress(KeyboardInterrupt):
+        while follow and _is_running(ledger, trial):
+            time.sleep(EVERY)
+            shown = _show(ledger, record, "output.log", shown)
     errors = _show(ledger, record, "errors.log", 0)
     if not shown + errors:
         out.print(f"{trial} has printed nothing", soft_wrap=True)

@@ -176,7 +176,7 @@ class Book:
         attempt = self.records[key].attempts
         folder = self._folder(key)
         folder.mkdir(parents=True, exist_ok=True)  # its process may have died before it began
-        with (folder / "errors.log").open("a", encoding="utf-8") as file:
+        with (folder / "errors.log").open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"attempt {attempt}: {summary}\n{trace}\n")
         again = Status.INTERRUPTED if failure.lost else Status.PENDING
         if last:
