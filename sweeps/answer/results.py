@@ -12,6 +12,7 @@ from sweeps.answer import export
 from sweeps.answer.rows import Row, history_of, selection_of, swept, to_row, with_loss
 from sweeps.answer.where import matching, named
 from sweeps.errors import DirectoryError, SweepsError, did_you_mean, nearest
+from sweeps.records.checkpoints import checkpoint_of
 from sweeps.records.history import Report
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview, Status, damage_notes
@@ -168,7 +169,7 @@ class Results(Sequence[Row]):
     def checkpoint(self, trial: Row | str) -> Path:
         """The checkpoint of the epoch that is compared, on this machine, ready to be opened.
 
-        If only another epoch's was kept, it is that of the trial's best epoch, or its last.
+        If that was not kept, it is the checkpoint of the trial's best epoch.
 
         Raises:
             DirectoryError: none was kept.
@@ -183,17 +184,11 @@ class Results(Sequence[Row]):
 
     def kept_checkpoint(self, row: Row) -> str | None:
         """The same, relative to the sweep's directory; ``None`` if none was kept."""
-        if row.selected is None:
+        if self._ledger is None or row.selected is None:
             return row.checkpoint
-        epoch, reports = int(row.selected["epoch"]), self.reports(row)
-        if row.checkpoint and row.best and row.best["epoch"] == epoch:
-            return row.checkpoint
-        named = (reports[i].checkpoint for i in (epoch - 1, -1) if reports)
-        paths = [f"{row.path}/{name}" for name in named if name]
-        return next(filter(self._holds, paths), row.checkpoint)
-
-    def _holds(self, path: str) -> bool:
-        return self._ledger is not None and (self._ledger.directory / path).exists()
+        folder = self._ledger.directory / row.path
+        found = checkpoint_of(folder, self.reports(row), row.selected)
+        return f"{row.path}/{found.relative_to(folder).as_posix()}" if found else row.checkpoint
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One plain mapping a trial; numbers that JSON lacks (NaN, infinities) become ``None``."""

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 AT_ONCE = 16
 """Transfers at once: they wait for the network, not for a processor."""
 
-RECORDS = ("sweep.json", "manifest.json", "trial.json", "history.jsonl", "errors.log")
+RECORDS = (
+    "sweep.json",
+    "manifest.json",
+    "trial.json",
+    "history.jsonl",
+    "errors.log",
+    "examination.json",
+)
 _LAST = ("history.jsonl", "trial.json", "sweep.json")  # each names files that must be there first
 
 

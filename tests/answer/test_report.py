@@ -53,14 +53,17 @@ def grid(folder: Path, seeds: int = 3, mode: str = "max") -> Path:
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished grid with all that a page can show of it."""
     folder = grid(tmp_path_factory.mktemp("report"))
-    best = read_results(folder).best
-    assert best is not None
+    leader = read_results(folder).standings.leader
+    assert leader is not None
     examination = {
         "classes": ["shirt", HOSTILE],
         "confusion": [[8, 2], [1, 9]],
-        "wrong": [{"index": 3, "target": 0, "predicted": 1, "probability": 0.97, "png": PIXEL}],
+        "wrong": [
+            {"index": 3, "target": "shirt", "predicted": 1, "probability": 0.97, "png": PIXEL}
+        ],
     }
-    (folder / best.path / "examination.json").write_text(json.dumps(examination))
+    for row in leader.trials[:2]:
+        (folder / row.path / "examination.json").write_text(json.dumps(examination))
     return folder
 
 
@@ -144,6 +147,15 @@ def test_text_of_a_record_is_never_markup(browser: Browser, file: Path) -> None:
     assert opened.page.locator("img").count() == 1  # the picture of the mistake
     assert f"ValueError: {HOSTILE}" in opened.page.locator("body").inner_text()
     assert HOSTILE in opened.page.locator(".confusion").inner_text()
+    cells = opened.page.locator(".confusion td").all_inner_texts()
+    assert [cell.replace("\xa0", " ") for cell in cells] == [
+        "16",
+        "4",
+        "80.0 %",
+        "2",
+        "18",
+        "90.0 %",
+    ]
 
 
 @needs_browser

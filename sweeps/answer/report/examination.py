@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,15 +25,15 @@ class Mistake(BaseModel):
     """A test example that the model is wrong about.
 
     Attributes:
-        target, predicted: indices of classes.
+        target, predicted: classes, by name or index.
         probability: that the model gave to what it predicted.
         png: its picture, in base64.
     """
 
     model_config = ConfigDict(extra="ignore")
     index: int
-    target: int
-    predicted: int
+    target: int | str
+    predicted: int | str
     probability: float | None = None
     png: Annotated[str, AfterValidator(_is_base64)] | None = None
 
@@ -43,27 +43,34 @@ class Examination(BaseModel):
 
     Attributes:
         confusion: (true, predicted) counts.
+        models: how many were examined.
     """
 
     model_config = ConfigDict(extra="ignore")
     classes: list[str] = Field(min_length=1, max_length=MOST_CLASSES)
     confusion: list[list[int]]
     wrong: list[Mistake] = []
+    models: int = 1
 
     def shares(self) -> list[list[float]]:
         """Of the examples of each class, which share was taken for which."""
         return [[count / max(sum(row), 1) for count in row] for row in self.confusion]
 
-    def accuracies(self) -> Sequence[tuple[str, float]]:
-        """Of each class, the worst first."""
-        shares = [
-            (name, row[i])
-            for i, (name, row) in enumerate(zip(self.classes, self.shares(), strict=True))
-        ]
-        return sorted(shares, key=lambda pair: pair[1])
+    def name(self, which: int | str) -> str:
+        """A class by its name or index."""
+        known = isinstance(which, int) and 0 <= which < len(self.classes)
+        return self.classes[int(which)] if known else str(which)
 
-    def name(self, index: int) -> str:
-        return self.classes[index] if 0 <= index < len(self.classes) else str(index)
+
+def examined(folders: Iterable[Path]) -> Examination | None:
+    """Several models as one: their confusion summed up, and the mistakes of the first."""
+    found = [one for folder in folders if (one := read_examination(folder))]
+    same = [one for one in found if one.classes == found[0].classes]
+    if not same:
+        return None
+    rows = zip(*(one.confusion for one in same), strict=True)
+    summed = [[sum(counts) for counts in zip(*row, strict=True)] for row in rows]
+    return same[0].model_copy(update={"confusion": summed, "models": len(same)})
 
 
 def read_examination(folder: Path) -> Examination | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.answer.report import bundle, charts, sections, series
-from sweeps.answer.report.examination import read_examination
+from sweeps.answer.report.examination import examined
 from sweeps.answer.report.facts import facts
 from sweeps.answer.results import Results, results_of
 from sweeps.errors import SweepsError
@@ -122,19 +122,14 @@ def _render(
 def _background(ledger: Ledger, results: Results) -> dict[str, Any]:
     overview = ledger.overview()
     records = list(ledger.records(overview.trials).values())
-    best = results.best
-    examined = [
-        (row, found)
-        for row in ([best] if best else [])
-        if (found := read_examination(ledger.directory / row.path))
-    ]
-    row, examination = examined[0] if examined else (None, None)
+    leader, best = results.standings.leader, results.best
+    trials = [best, *(row for row in leader.counted if row != best)] if leader and best else []
     failures = [(row.id, row.error, f"{row.path}/errors.log") for row in results if row.error]
     return {
         "facts": facts(ledger, results, records),
         "failures": failures,
-        "examined": row,
-        "examination": examination,
+        "examination": examined(ledger.directory / row.path for row in trials),
+        "examined": best.id if best else "",
     }
 
 
