@@ -98,7 +98,7 @@ def test_a_trial_that_is_killed_and_one_that_takes_too_long(
     assert (done.returncode, done.stderr) == (0, "")
     files = bucket.files(f"{sweep.key}/trials").items()
     logs = b"".join(content for path, content in files if path.endswith("errors.log"))
-    assert b"its process died" in logs
+    assert b"its process was killed by SIGKILL" in logs
     assert b"took longer than 5 s (epoch_timeout), and was ended" in logs
     assert numbers(sweep, bucket) == {x: undisturbed[x] for x in (1, 2)}
 

@@ -49,7 +49,7 @@ def test_each_trial_comes_out_as_if_undisturbed_and_only_the_hopeless_ones_fail(
 @pytest.mark.parametrize(
     ("x", "says"),
     [
-        (1, "its process died: killed, out of memory, or crashed"),
+        (1, "its process was killed by SIGKILL"),
         (4, "OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB"),
         (5, "took longer than 5 s (epoch_timeout), and was ended"),
         (7, "TypeError: the metric 'loss' must be a number, got 'low'"),
