@@ -8,8 +8,8 @@ from sweeps.definition.resolve import Resolved, Versions
 from sweeps.definition.space import Trial
 from sweeps.definition.sweep_file import SweepFile
 from sweeps.planning.arrays import Array
-from sweeps.planning.course import Course
-from sweeps.planning.enough import seconds_of
+from sweeps.planning.course import Course, measure_of
+from sweeps.planning.enough import enough, seconds_of
 from sweeps.planning.forming import Former
 from sweeps.planning.plan import Plan, decide, stale
 from sweeps.planning.search import Decision
@@ -85,26 +85,28 @@ class State:
     """
 
     def __init__(self, wanted: Wanted, former: Former, ledger: Ledger) -> None:
-        self._wanted, self._former, self._ledger = wanted, former, ledger
+        self._wanted, self._former, self.ledger = wanted, former, ledger
         self._course: Course | None = None
+        self._records: dict[str, Record] | None = None
         self.trials: Sequence[Trial] = wanted.trials
 
     def decide(self, retry: Sequence[str] = (), *, fresh: bool = False) -> Plan:
         """What is to be done, by the file and the records; ``fresh`` is as if there were none."""
         decision: Decision | None = None
+        self._records = None
         if self._wanted.file.search:
             course = self._search(fresh)
-            decision = course.decide(_nothing if fresh else self._ledger.record)
+            decision = course.decide(_nothing if fresh else self.ledger.record)
             self._course = None if fresh else course
             self.trials = decision.trials
             self._former.look_at(self.trials)
-        records = {} if fresh else self._ledger.records(self.trials)
+        records = {} if fresh else self.ledger.records(self.trials)
         plan = decide(self.trials, records, self._wanted.budget, decision)
         return plan.only(retry) if retry else plan
 
     def look_ahead(self, plan: Plan, share: Share) -> Outlook:
         """Put the trials into arrays, or say why each trains alone."""
-        file, ledger = self._wanted.file, self._ledger
+        file, ledger = self._wanted.file, self.ledger
         arrays = self._former.form(plan, share, ledger.formed())
         why_alone, apart = self._former.reasons(arrays)
         records = ledger.records(plan.keep + plan.todo + plan.leave)
@@ -119,22 +121,36 @@ class State:
         )
         return Outlook(plan, share, arrays, why_alone, ledger.where, size, notes, apart, seconds)
 
+    def enough(self, now: Mapping[str, Record] | None = None) -> str | None:
+        """Why no other trial is to begin, by the file's ``stop_after``.
+
+        Args:
+            now: the latest records of some trials, by id.
+        """
+        file = self._wanted.file
+        if file.stop_after is None:
+            return None
+        if self._records is None or now is None:
+            self._records = self.ledger.records(self.trials)
+        measure = measure_of(file.metric, file.mode, file.select)
+        return enough(file.stop_after, self.trials, {**self._records, **(now or {})}, measure)
+
     def settle(self) -> None:
         """Record of each trial that the search has stopped why it was."""
         if self._wanted.file.search is None:
             return
-        stopped = self._search().decide(self._ledger.record).stopped
-        for record in self._ledger.records(t for t in self.trials if t.id in stopped).values():
+        stopped = self._search().decide(self.ledger.record).stopped
+        for record in self.ledger.records(t for t in self.trials if t.id in stopped).values():
             why, until = stopped[record.id], len(record.history)
             if until and (record.status, record.error) != (Status.STOPPED, why):
                 config = record.recorded or record.config
-                self._ledger.write(
+                self.ledger.write(
                     replace(record, config=config, status=Status.STOPPED, error=why, until=until)
                 )
 
     def describe(self, outlook: Outlook | None = None) -> None:
         """Write what the sweep is, which trials it lists, and which of them train together."""
-        file, formed = self._wanted.file, self._ledger.formed()
+        file, formed = self._wanted.file, self.ledger.formed()
         if outlook:
             arrays = [[trial.id for trial in array] for array in outlook.arrays]
             placed = {key for array in arrays for key in array}
@@ -142,7 +158,7 @@ class State:
             arrays += [array for array in before if array]
             settings = self._former.settings(outlook.plan, outlook.share)
             formed = {"settings": settings, "arrays": arrays}
-        self._ledger.write_overview(
+        self.ledger.write_overview(
             Overview(
                 file.name,
                 file.metric,
@@ -163,7 +179,7 @@ class State:
         """The search as far as the directory has it."""
         if self._course is not None and not fresh:
             return self._course
-        wanted, ledger = self._wanted, self._ledger
+        wanted, ledger = self._wanted, self.ledger
         there = {} if fresh else ledger.records(ledger.unlisted(()))
         return Course(
             wanted.file,

@@ -15,15 +15,17 @@ from sweeps.definition.places import as_place, join
 from sweeps.definition.resolve import Resolved
 from sweeps.definition.space import Trial
 from sweeps.definition.sweep_file import examine, is_shipped, read
+from sweeps.driver.control import Control, Ending
 from sweeps.driver.progress import Progress
 from sweeps.driver.signals import stops_as_interrupts
-from sweeps.errors import InvalidSweep, SweepsError
+from sweeps.errors import Interrupted, InvalidSweep, SweepsError
 from sweeps.planning.course import course_problems
 from sweeps.planning.forming import Former
 from sweeps.planning.plan import Plan
 from sweeps.planning.shares import Node, decide_share
 from sweeps.records import manifest
 from sweeps.records.ledger import Ledger
+from sweeps.records.requests import forget
 from sweeps.state import Outlook, State, Wanted
 from sweeps.storage.remote_ledger import open_ledger
 from sweeps.worker.job import refuse_inside_a_trial
@@ -31,6 +33,9 @@ from sweeps.worker.job import refuse_inside_a_trial
 
 class Sweep:
     """A validated sweep: its file, its trials, and the function that trains them.
+
+    Attributes:
+        ended: after :meth:`run`, why it ended before all trials had, by the file's ``stop_after``.
 
     Raises:
         InvalidSweep: a rule is broken, by the sweep or by a configuration for its trainable; all
@@ -154,7 +159,8 @@ class Sweep:
         ledger = self._ledger(directory, storage)
         state = State(self._wanted, self._former, ledger)
         plan = state.decide(retry, fresh=fresh)
-        if not plan.todo:
+        self.ended = None if fresh or retry else state.enough()
+        if not plan.todo or self.ended:
             with ledger.held():  # only which trials are listed may have changed
                 state.settle()
                 state.describe()
@@ -184,16 +190,23 @@ class Sweep:
                 )
                 ledger.store("manifest.json")
                 ledger.mend(state.trials)
+                forget(ledger.directory)
+                stop_after = self.file.stop_after
+                control = Control(ledger, stop_after.hours if stop_after else None, state.enough)
+                ending = None
                 while outlook.plan.todo:
                     announce(outlook)
-                    self._train(state, ledger, outlook, progress or Progress(), bool(address))
-                    if retry or not self.file.search:
+                    ending = self._train(state, control, outlook, progress or Progress(), address)
+                    if ending or retry or not self.file.search:
                         break
                     plan = state.decide().without_retries()
                     self._resolved.prepare(trial.config for trial in plan.new)
                     outlook = state.look_ahead(plan, share)
                 state.describe()
         ledger.fetch()
+        if ending and ending.kind != "enough":
+            raise Interrupted(f"{ending.why}; the same command goes on with what is left")
+        self.ended = ending.why if ending else None
         return results_of(ledger)
 
     def _ray(
@@ -216,25 +229,32 @@ class Sweep:
         return local.local_ray(node)
 
     def _train(
-        self, state: State, ledger: Ledger, outlook: Outlook, progress: Progress, on_cluster: bool
-    ) -> None:
-        """Run what is to be run now."""
+        self,
+        state: State,
+        control: Control,
+        outlook: Outlook,
+        progress: Progress,
+        address: str | None,
+    ) -> Ending | None:
+        """Run what is to be run now; why that ended before its time, if it did."""
         from sweeps.driver.tuner import run_trials  # imports Ray
 
         state.describe(outlook)
-        run_trials(
+        ending = run_trials(
             self.file,
             outlook.arrays,
-            ledger,
+            state.ledger,
             outlook.share,
+            control=control,
             until=outlook.plan.until,
             versions=state.versions(),
             resolved=self._resolved,
             search=self._search,
-            on_cluster=on_cluster,
+            on_cluster=address is not None,
             progress=progress,
         )
         state.settle()
+        return ending
 
     def place(
         self, directory: str | os.PathLike[str] | None = None, storage: str | None = None

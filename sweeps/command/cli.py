@@ -17,7 +17,7 @@ import typer
 
 from sweeps.cluster.local import RAY_SETTINGS, environment
 from sweeps.cluster.remote import auth_mode
-from sweeps.command import logs, read, run, show, start, submit
+from sweeps.command import ask, logs, read, run, show, start, submit
 from sweeps.command.console import err, out
 from sweeps.command.streams import OutputLost, take_over
 
@@ -26,6 +26,8 @@ COMMANDS = {
     "run": run.run,
     "plan": run.plan,
     "submit": submit.submit,
+    "stop": ask.stop,
+    "pause": ask.pause,
     "status": read.status,
     "logs": logs.logs,
     "results": read.show_results,

@@ -9,7 +9,7 @@ from sweeps.answer.results import Results, read_results
 from sweeps.answer.summary import best_line, summary
 from sweeps.command import tables, views
 from sweeps.command.console import Plain, err, exits, out
-from sweeps.command.display import progress_for
+from sweeps.command.display import clock, progress_for
 from sweeps.command.options import (
     Cpus,
     File,
@@ -88,13 +88,16 @@ def run(
         status = stop.exit_status if isinstance(stop, Stopped) else Interrupted.exit_status
         raise Interrupted(_interrupted(folder), status) from None
     if not announced:
-        why = _nothing_to_do(results, folder)
+        why = sweep.ended or _nothing_to_do(results, folder)
         said.print(f"{sweep.file.name}  nothing to do: {why}", soft_wrap=True)
         for line in results.notes:
             said.print(line, soft_wrap=True)
     _print_results(said, results, folder)
     if quiet:
         _print_failures(err, results, folder)
+    if sweep.ended:
+        said.print(f"ended before its time: {sweep.ended}", soft_wrap=True)
+        return 1 if results.count(Status.FAILED) else 0
     left = len(announced[0].plan.leave) if announced else 0
     return 0 if results.count(Status.FINISHED, Status.STOPPED) + left == len(results) else 1
 
@@ -122,6 +125,7 @@ def plan(
         outlook.size,
         *outlook.notes,
         f"{outlook.share}; {tables.arrays_line(outlook)}",
+        *([f"about {clock(outlook.seconds)}, as epochs took so far"] if outlook.seconds else []),
         *apart,
     ):
         out.print(line, soft_wrap=True)

@@ -12,6 +12,7 @@ from typing import Any
 from sweeps.definition.resolve import Versions
 from sweeps.definition.selection import Selection
 from sweeps.definition.space import Trial
+from sweeps.driver.control import Ending
 from sweeps.driver.progress import Progress
 from sweeps.errors import (
     AllFail,
@@ -30,6 +31,7 @@ from sweeps.records.events import withdraw_failure, write_failure
 from sweeps.records.history import Report, read_history
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview, Record, Status
+from sweeps.records.requests import ask_to_stop, forget_to_stop
 from sweeps.worker.job import Failure
 
 FATAL: Mapping[str, type[SweepsError]] = {"MetricMissing": MetricMissing, "Misused": Misused}
@@ -53,6 +55,7 @@ class Book:
 
     Attributes:
         records: the latest record of each trial, by id.
+        ending: why the run ends before its trials do, once that is so.
         fatal: why the sweep cannot go on, once that is known.
     """
 
@@ -73,6 +76,7 @@ class Book:
     ) -> None:
         self.records = ledger.records(trials)
         self.fatal: SweepsError | None = None
+        self.ending: Ending | None = None
         self.directory = ledger.directory
         self.metric = metric
         overview = ledger.overview()
@@ -98,13 +102,14 @@ class Book:
         self._tell(self._progress.begin, self.records)
 
     def __exit__(self, *_: object) -> None:
-        """Whatever is under way is interrupted."""
+        """Whatever is under way is interrupted, or stopped for good if that was asked."""
         self._tell(self._progress.end)
-        for key, record in self.records.items():
-            if record.status is Status.RUNNING:
-                with suppress(
-                    OSError, StorageError
-                ):  # a full disk; nobody holds the sweep, so it reads the same
+        for key in self.running(list(self.records)):
+            # a full disk; nobody holds the sweep, so it reads the same
+            with suppress(OSError, StorageError):
+                if self.ending and self.ending.kind == "stopped":
+                    self._end(key, Status.STOPPED, self.ending.why)
+                else:
                     self._update(key, status=Status.INTERRUPTED)
 
     def waiting(self) -> list[str]:
@@ -137,6 +142,7 @@ class Book:
             data=versions.data,
         )
         withdraw_failure(folder)
+        forget_to_stop(folder)
         self._ledger.fetch(record.path)  # a process that died may have recorded more than it told
         self._set(key, history=read_history(folder))
         self._ledger.store(record.path)
@@ -220,9 +226,16 @@ class Book:
         self._ledger.store(self.records[key].path)
         self._tell(self._progress.ended, self.records[key])
 
+    def stop(self, key: str, why: str) -> None:
+        """Somebody asks that a trial be stopped: at its next report, or before it begins."""
+        if self.is_waiting(key):
+            self._end(key, Status.STOPPED, why)
+        elif self.running([key]):
+            ask_to_stop(self._folder(key), why)
+
     def finish(self, key: str) -> None:
         """A trial's function has returned."""
-        if self.fatal:
+        if self.fatal or self.ending:
             return
         self._ledger.fetch(self.records[key].path)
         self._set(key, history=read_history(self._folder(key)))

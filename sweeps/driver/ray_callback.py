@@ -12,6 +12,7 @@ from ray import cloudpickle, tune
 from ray.exceptions import OutOfMemoryError, RayActorError
 
 from sweeps.driver.account import Book
+from sweeps.driver.control import Control
 from sweeps.errors import CannotGoOn, SweepsError
 from sweeps.records.folders import id_of
 from sweeps.records.history import Report
@@ -62,8 +63,8 @@ def cut_short(error: SweepsError) -> CannotGoOn:
 class Watcher(tune.Callback):
     """Ray Tune's events, passed on to the book."""
 
-    def __init__(self, book: Book) -> None:
-        self._book = book
+    def __init__(self, book: Book, control: Control) -> None:
+        self._book, self._control = book, control
         self._look_again = time.monotonic() + LOOK_EVERY
 
     def __getstate__(self) -> dict[str, Any]:
@@ -72,6 +73,7 @@ class Watcher(tune.Callback):
     @_guarded
     def on_step_end(self, iteration: int, trials: Any, **_: Any) -> None:
         """Ray Tune would wait for ever for a node to take the place of the last one."""
+        self._control.look(self._book)
         if (now := time.monotonic()) < self._look_again:
             return
         self._look_again = now + LOOK_EVERY
@@ -98,6 +100,8 @@ class Watcher(tune.Callback):
             self._book.note(result["trial"], result["note"])
         elif "diverged" in result:
             self._book.diverge(result["trial"], result["diverged"])
+        elif "stopped" in result:
+            self._book.diverge(result["trial"], result["stopped"])
         elif "reached" in result:
             self._book.reach(result["trial"])
         elif "failed" in result and "trial" in result:
@@ -166,7 +170,7 @@ class Brake(tune.Stopper):
         return self.stop_all()
 
     def stop_all(self) -> bool:
-        return self._book.fatal is not None
+        return self._book.fatal is not None or self._book.ending is not None
 
 
 def _error_of(trial: Any) -> Exception | None:

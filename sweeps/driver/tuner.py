@@ -20,6 +20,7 @@ from sweeps.definition.resolve import Resolved, Versions
 from sweeps.definition.source import heavy_imports
 from sweeps.definition.sweep_file import SweepFile
 from sweeps.driver.account import Book
+from sweeps.driver.control import Control, Ending
 from sweeps.driver.progress import Progress
 from sweeps.driver.ray_callback import Brake, Watcher, explain, name_of
 from sweeps.errors import ClusterError
@@ -40,13 +41,14 @@ def run_trials(
     ledger: Ledger,
     share: Share,
     *,
+    control: Control,
     until: Mapping[str, int],
     versions: Mapping[str, Versions],
     resolved: Resolved,
     search: SearchPath,
     on_cluster: bool,
     progress: Progress,
-) -> None:
+) -> Ending | None:
     """Run these trials to their ends, as many at once as their share allows.
 
     Args:
@@ -54,6 +56,9 @@ def run_trials(
         until: the epoch at which each stops for now, by id; those that are not here, at their end.
         versions: the code and the data that each is run with, by id.
         search: where the trainable's module is looked for.
+
+    Returns:
+        Why the run ended before the trials did, if it has.
 
     Raises:
         MetricMissing: the trainable does not report the sweep's metric.
@@ -94,11 +99,13 @@ def run_trials(
         spare=sum(node.cpus for node in share.nodes) - share.cpu * share.at_once,
     )
     with book:
-        while arrays and not book.fatal:
-            _fit(sweep.name, arrays, job, book, sweep.max_failures, share.at_once)
+        while arrays and not (book.fatal or book.ending):
+            watcher = Watcher(book, control)
+            _fit(sweep.name, arrays, job, book, watcher, share.at_once)
             arrays = _still_to_run(arrays, book)
     if book.fatal:
         raise book.fatal
+    return book.ending
 
 
 def _still_to_run(arrays: Sequence[Array], book: Book) -> list[Array]:
@@ -110,7 +117,7 @@ def _still_to_run(arrays: Sequence[Array], book: Book) -> list[Array]:
 
 
 def _fit(
-    name: str, arrays: Sequence[Array], job: Job, book: Book, retries: int, at_once: int
+    name: str, arrays: Sequence[Array], job: Job, book: Book, watcher: Watcher, at_once: int
 ) -> None:
     """One run of Ray Tune, one of its trials per array.
 
@@ -133,8 +140,8 @@ def _fit(
             run_config=tune.RunConfig(
                 name=name,
                 storage_path=str(folder),
-                failure_config=tune.FailureConfig(max_failures=retries),
-                callbacks=[Watcher(book)],
+                failure_config=tune.FailureConfig(max_failures=job.max_failures),
+                callbacks=[watcher],
                 stop=Brake(book),
                 verbose=0,
             ),

@@ -88,7 +88,7 @@ class Plan:
                 f"--retry must be failed or the id of a trial of this sweep, got {unknown!r}"
                 f"{nearest(unknown, ['failed', *known])}"
             )
-        for kept in sorted(ids & {trial.id for trial in self.keep}):
+        for kept in sorted(ids & {trial.id for trial in self.keep} - self.stopped):
             raise SweepsError(
                 f"--retry {kept}: this trial has not failed; to run all trials again, use --fresh"
             )

@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sweeps.records.atomic import DamagedRecord, land_json, read_json
+from sweeps.records.atomic import DamagedRecord, land, land_json, read_json
 
 FOLDER = "requests"
+STOP = ".stop"
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,21 @@ def forget(directory: Path) -> None:
     """Remove all requests: those of a run that has ended are nobody's."""
     for path in (directory / FOLDER).glob("*.json"):
         path.unlink(missing_ok=True)
+
+
+def ask_to_stop(folder: Path, why: str) -> None:
+    """Ask the process that trains a trial to stop at its next report."""
+    land(folder / STOP, why.encode())
+
+
+def asked_to_stop(folder: Path) -> str | None:
+    """Why a trial is to stop, if it is."""
+    try:
+        return (folder / STOP).read_text("utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def forget_to_stop(folder: Path) -> None:
+    """A trial begins: what was asked before is done with."""
+    (folder / STOP).unlink(missing_ok=True)

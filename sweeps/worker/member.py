@@ -19,7 +19,7 @@ from sweeps.records.record import Status
 from sweeps.storage.working_copy import WorkingCopy
 from sweeps.worker.deadline import Deadline
 from sweeps.worker.job import Failure, Order
-from sweeps.worker.recorder import Diverged, Over, Recorder
+from sweeps.worker.recorder import Asked, Diverged, Over, Reached, Recorder
 from sweeps.worker.writers import Writers
 
 PATIENCE = 60
@@ -130,8 +130,8 @@ class Member:
             self._send({"trial": self.id, "note": text})
 
     def tell_over(self, why: Over) -> None:
-        diverged = isinstance(why, Diverged)
-        self._send({"trial": self.id} | ({"diverged": str(why)} if diverged else {"reached": True}))
+        kind = {Diverged: "diverged", Asked: "stopped", Reached: "reached"}[type(why)]
+        self._send({"trial": self.id, kind: str(why)})
 
     def tell_failed(self, failure: Failure) -> None:
         self._send({"trial": self.id, "failed": failure})

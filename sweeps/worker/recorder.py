@@ -16,6 +16,7 @@ from sweeps.records.checkpoints import checksum, keep_best, keep_checkpoint
 from sweeps.records.event_files import positions
 from sweeps.records.events import EventLog
 from sweeps.records.history import Report, append_report
+from sweeps.records.requests import asked_to_stop
 from sweeps.worker.job import Job
 from sweeps.worker.numbers import to_numbers
 from sweeps.worker.writers import Writers
@@ -32,6 +33,10 @@ class Over(Exception):
 
 class Reached(Over):
     """It has come to the epoch at which it stops for now."""
+
+
+class Asked(Over):
+    """Somebody has asked that it be stopped."""
 
 
 class Diverged(Over):
@@ -118,6 +123,8 @@ class Recorder:
     def _over(self) -> Over | None:
         if why := divergence(self._job.metric, self._reports, self._job.patience):
             return Diverged(why)
+        if why := asked_to_stop(self._folder):
+            return Asked(why)
         reached = self._until is not None and len(self._reports) >= self._until
         return Reached() if reached else None
 

@@ -101,10 +101,15 @@ class Sweep:
 
     def rows(self, *arguments: str, directory: Path | None = None) -> dict[int, dict[str, Any]]:
         """The results by x."""
+        return {row["config"]["x"]: row for row in self.all_rows(*arguments, directory=directory)}
+
+    def all_rows(self, *arguments: str, directory: Path | None = None) -> list[dict[str, Any]]:
+        """The results, one row a trial."""
         where = str(directory or self.directory)
         shown = in_process("results", where, "--format", "json", *arguments, cwd=self.folder)
         assert shown.returncode == 0, shown.stderr
-        return {row["config"]["x"]: row for row in json.loads(shown.stdout)}
+        rows: list[dict[str, Any]] = json.loads(shown.stdout)
+        return rows
 
     def numbers(self) -> dict[int, Any]:
         """What a sweep has come to, without the time that it took."""
