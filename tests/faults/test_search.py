@@ -9,7 +9,7 @@ from tests.faults.conftest import Sweep
 
 HALVING = "search={halving: {factor: 2, first: 1}}"
 SEARCHES = {
-    "halving": [HALVING, "seeds=2"],
+    "halving": [HALVING],
     "tpe": [
         "parameters.x={int_uniform: [1, 1000]}",
         "search={sampler: tpe, trials: 6, at_once: 3, halving: {factor: 2, first: 1}}",
