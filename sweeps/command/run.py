@@ -99,7 +99,8 @@ def run(
         said.print(f"ended before its time: {sweep.ended}", soft_wrap=True)
         return 1 if results.count(Status.FAILED) else 0
     left = len(announced[0].plan.leave) if announced else 0
-    return 0 if results.count(Status.FINISHED, Status.STOPPED) + left == len(results) else 1
+    all_ended = results.count(Status.FINISHED, Status.STOPPED) + left == len(results)
+    return 0 if all_ended and results.count(Status.FINISHED) else 1
 
 
 @exits

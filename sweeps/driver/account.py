@@ -9,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from sweeps.definition.resolve import Versions
 from sweeps.definition.selection import Selection
 from sweeps.definition.space import Trial
 from sweeps.driver.control import Ending
 from sweeps.driver.progress import Progress
+from sweeps.driver.sources import Sources
 from sweeps.errors import (
     AllFail,
     CannotGoOn,
@@ -28,7 +31,7 @@ from sweeps.records.best import selected, sort_key
 from sweeps.records.checkpoints import drop_best, drop_older
 from sweeps.records.event_files import hide_rows
 from sweeps.records.events import withdraw_failure, write_failure
-from sweeps.records.history import Report, read_history
+from sweeps.records.history import Report, read_history, rewrite_history
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview, Record, Status
 from sweeps.records.requests import ask_to_stop, forget_to_stop
@@ -94,6 +97,8 @@ class Book:
         self._reported = False
         self._progress = progress
         self._errors: dict[str, str] = {}
+        self._sources = Sources()
+        self._mixed: set[str] = set()
         self._noted: set[str] = set()
         for key in self.records:
             self._set(key, status=Status.PENDING)
@@ -111,6 +116,19 @@ class Book:
                     self._end(key, Status.STOPPED, self.ending.why)
                 else:
                     self._update(key, status=Status.INTERRUPTED)
+        for key in self._mixed:
+            with suppress(OSError, StorageError, Timeout):
+                self._forget_checkpoints(key)
+                self._update(key, status=Status.INTERRUPTED)
+
+    def _forget_checkpoints(self, key: str) -> None:
+        """Its checkpoints may be another trial's: it is to start over."""
+        folder = self._folder(key)
+        with FileLock(folder / ".lock", timeout=10):  # its process may be ending still
+            drop_best(folder)
+            history = read_history(folder)
+            rewrite_history(folder, [replace(r, checkpoint=None, sha256=None) for r in history])
+            self._set(key, history=read_history(folder))
 
     def waiting(self) -> list[str]:
         """The trials that have not run, or are to be tried again."""
@@ -130,6 +148,7 @@ class Book:
     def start(self, key: str, together: Sequence[str]) -> None:
         """An attempt begins, in an array with these trials."""
         record, versions = self.records[key], self._versions[key]
+        self._sources.begin(key)
         folder = self._folder(key)
         self._together[key] = tuple(together)
         self._update(
@@ -202,7 +221,19 @@ class Book:
             self._tell(self._progress.noted, self.records[key], text)
 
     def came_from(self, key: str, where: str, path: str) -> None:
-        """A checkpoint was copied from outside of the trial's folder."""
+        """A checkpoint was copied from outside of the trial's folder.
+
+        Where two trials that ran at the same time have handed over the same file, what was copied
+        for one may be what the other had written: neither's is believed.
+        """
+        other = self._sources.other(key, f"{where.partition(' gpu ')[0]} {path}")
+        if other is not None:
+            self._mixed |= {key, other}
+            self.fatal = CannotGoOn(
+                f"trials {other} and {key} ran at the same time and handed over the same"
+                f" checkpoint, {path}: it may hold the other's state, so neither's is kept. Write"
+                " it to a place of the trial's own: below log_dir, or in a temporary folder"
+            )
 
     def interrupt(self, key: str) -> None:
         """An attempt has ended with its node, as had been announced: nothing has failed."""
@@ -252,6 +283,7 @@ class Book:
         drop_older(self._folder(key), self.records[key].history)
         for path in {self.records[key].path, *self._best.add(self.records[key])}:
             self._ledger.store(path)
+        self._sources.end(key)
         self._tell(self._progress.ended, self.records[key])
 
     def _keep_one_row(self, key: str) -> None:
@@ -273,6 +305,7 @@ class Book:
         self._keep_one_row(key)
         write_failure(self._folder(key))
         self._update(key, status=status, error=summary, until=None)
+        self._sources.end(key)
         self._tell(self._progress.ended, self.records[key])
 
     def _tell(self, method: Callable[..., None], *arguments: Any) -> None:

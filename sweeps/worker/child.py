@@ -38,8 +38,11 @@ def begin(order: Order) -> None:
     sys.argv = [""]
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_DFL)
+    # forks would share what the first import drew
     if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()  # forks would share what the first import drew
+        numpy.random.seed()
+    if torch := sys.modules.get("torch"):
+        torch.default_generator.seed()
     limit_to_share(order.job, len(order.paths))
 
 

@@ -4,6 +4,7 @@ The Ray worker itself never runs the user's code. It goes from trial to trial, a
 it; each attempt has a process of its own, and the next one is started while it trains.
 """
 
+import getpass
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -108,6 +109,9 @@ class Supervisor:
     def _order(self, paths: Sequence[str], scratch: str) -> Order:
         environment = dict(os.environ)
         environment["TMPDIR"] = scratch
+        # compiled code is for all trials
+        compiled = f"{tempfile.gettempdir()}/torchinductor_{getpass.getuser()}"
+        environment.setdefault("TORCHINDUCTOR_CACHE_DIR", compiled)
         environment["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
         return Order(
             self._job, tuple(paths), self._function, environment, str(Path.cwd()), self._where
