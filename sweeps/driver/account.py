@@ -1,7 +1,5 @@
 """The driver's account of a run: what the workers tell becomes records, events and progress."""
 
-import bisect
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,8 +10,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sweeps.definition.resolve import Versions
-from sweeps.definition.selection import Selection
 from sweeps.definition.space import Trial
+from sweeps.driver.best_kept import BestKept
 from sweeps.driver.control import Ending
 from sweeps.driver.progress import Progress
 from sweeps.driver.sources import Sources
@@ -27,13 +25,12 @@ from sweeps.errors import (
     nearest,
 )
 from sweeps.planning.divergence import ended_diverged
-from sweeps.records.best import selected, sort_key
 from sweeps.records.checkpoints import drop_best, drop_older
 from sweeps.records.event_files import hide_rows
 from sweeps.records.events import withdraw_failure, write_failure
 from sweeps.records.history import Report, read_history, rewrite_history
 from sweeps.records.ledger import Ledger
-from sweeps.records.record import Overview, Record, Status
+from sweeps.records.record import Record, Status
 from sweeps.records.requests import ask_to_stop, forget_to_stop
 from sweeps.worker.job import Failure
 
@@ -326,29 +323,6 @@ class Book:
 
     def _set(self, key: str, **changes: Any) -> None:
         self.records[key] = replace(self.records[key], **changes)
-
-
-class BestKept:
-    """The finished trials whose best checkpoints are kept: the best ``count`` of the sweep."""
-
-    def __init__(self, directory: Path, overview: Overview, count: int) -> None:
-        self._directory, self._count = directory, count
-        self._metric, self._mode = overview.metric, overview.mode
-        self._selection = Selection.parse(overview.sweep.get("select", "last"))
-        self._places = {trial.id: place for place, trial in enumerate(overview.trials)}
-        self._ranked: list[tuple[float, int, str]] = []
-
-    def add(self, record: Record) -> list[str]:
-        """A trial has finished; the worst of those that are too many is dropped: its path."""
-        reports = [report.metrics for report in record.history]
-        found = selected(reports, self._metric, self._mode, self._selection)
-        key = sort_key(found["value"] if found else math.nan, self._mode)
-        bisect.insort(self._ranked, (key, self._places.get(record.id, 0), record.path))
-        if len(self._ranked) <= self._count:
-            return []
-        *_, path = self._ranked.pop()
-        drop_best(self._directory / path)
-        return [path]
 
 
 def _missing(metric: str, reports: Sequence[Mapping[str, float]]) -> MetricMissing:
