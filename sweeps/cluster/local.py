@@ -13,7 +13,7 @@ from threading import Thread
 from sweeps.cluster.guardian import end_programs, guarded
 from sweeps.cluster.health import check_machine, watched
 from sweeps.planning.shares import Node
-from sweeps.storage.scratch import scratch
+from sweeps.storage.scratch import VARIABLE, scratch
 
 RAY_SETTINGS = {
     # glibc would give the memory of each step's large tensors back to the system, page by page,
@@ -90,6 +90,7 @@ def _own_ray(node: Node) -> Iterator[None]:
         quiet()
         # Ray's processes take two seconds to start: time to import what comes after them
         Thread(target=import_module, args=["sweeps.driver.tuner"], daemon=True).start()
+        os.environ[VARIABLE] = str(folder)
         try:
             ray.init(
                 address="local",
@@ -103,6 +104,7 @@ def _own_ray(node: Node) -> Iterator[None]:
             watch.settle()
             yield
         finally:
+            os.environ.pop(VARIABLE, None)
             if not watch.lost:
                 watch.stop()
             if mark:  # it looks for machines to add, and Ray would wait a second for its end

@@ -18,6 +18,8 @@ from sweeps.errors import SweepsError
 
 PREFIX = "sb-"
 """Short, as Ray makes sockets below, whose paths may have 107 bytes."""
+VARIABLE = "SWEEPBOARD_SCRATCH"
+"""In the environment of a run's processes: a folder that goes with the run."""
 LOCK = ".lock"
 LEAST_FREE = 64 << 20
 """Bytes: what Ray's logs and our copies of records take, generously."""
