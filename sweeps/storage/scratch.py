@@ -75,6 +75,21 @@ def scratch() -> Iterator[Path]:
         made.remove()
 
 
+@contextmanager
+def scratch_in_run() -> Iterator[Path]:
+    """The same in a process of a run that has such a folder: inside of it, and gone with it."""
+    of_run = os.environ.get(VARIABLE)
+    if of_run is None:
+        with scratch() as folder:
+            yield folder
+        return
+    made = Path(tempfile.mkdtemp(prefix="t", dir=of_run))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
 def temporary_folder() -> Path:
     """Where temporary files go: what TMPDIR names, without passing over one that is full."""
     try:

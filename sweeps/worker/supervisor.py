@@ -16,7 +16,7 @@ import ray
 from ray import tune
 
 from sweeps.definition.places import is_remote
-from sweeps.storage.scratch import scratch
+from sweeps.storage.scratch import scratch_in_run, temporary_folder
 from sweeps.storage.working_copy import folder_of
 from sweeps.worker.deadline import struck
 from sweeps.worker.endings import ended, kills_for_memory
@@ -63,7 +63,7 @@ class Supervisor:
 
     def _attempt(self, paths: Sequence[str]) -> Failure | None:
         killed_before = kills_for_memory()
-        with scratch() as folder:
+        with scratch_in_run() as folder:
             process: Process | None = None
             try:
                 process = self._process()
@@ -110,7 +110,7 @@ class Supervisor:
         environment = dict(os.environ)
         environment["TMPDIR"] = scratch
         # compiled code is for all trials
-        compiled = f"{tempfile.gettempdir()}/torchinductor_{getpass.getuser()}"
+        compiled = f"{temporary_folder()}/torchinductor_{getpass.getuser()}"
         environment.setdefault("TORCHINDUCTOR_CACHE_DIR", compiled)
         environment["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
         return Order(
