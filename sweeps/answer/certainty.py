@@ -44,7 +44,7 @@ def one_point(results: "Results") -> float:
 
 def seeds_advice(results: "Results") -> str:
     """``seeds=9 would show a difference of 0.01``, from the spread that is there."""
-    from sweeps.answer.statistics.power import MOST_SEEDS, seeds_needed
+    from sweeps.answer.statistics.power import difference_shown, seeds_needed
 
     point = one_point(results)
     spread = run_spread(results)
@@ -53,7 +53,8 @@ def seeds_advice(results: "Results") -> str:
         return f"seeds={FEW_SEEDS} would show it"
     needed = seeds_needed(point, spread, count)
     if needed is None:
-        return f"a difference of {point:g} would need more than seeds={MOST_SEEDS}"
+        seen = difference_shown(FEW_SEEDS, spread, count)
+        return f"seeds={FEW_SEEDS} would show a difference of {seen:.1g}"
     return f"seeds={max(needed, 3)} would show a difference of {point:g}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.answer.certainty import FEW_SEEDS, one_point, run_spread
+from sweeps.answer.certainty import one_point, run_spread, seeds_advice
 from sweeps.answer.configurations import Configuration
 from sweeps.answer.report.series import Findings, is_log
 from sweeps.answer.results import Results
@@ -45,10 +45,10 @@ def _seeds(results: Results) -> str | None:
     rivals = len(standings.rivals)
     if count < 2 or (standings.comparison.noise is not None and not rivals):
         return None
-    why = "Noise can't be judged from one seed" if not rivals else _untold(rivals)
     spread = run_spread(results)
-    if spread is None:
-        return f"{why}: run with seeds={FEW_SEEDS}."
+    if not rivals or spread is None:
+        return f"Noise can't be judged from one seed: {seeds_advice(results)}."
+    why = _untold(rivals)
     needed = seeds_needed(point, spread, count)
     now = max(each.n for each in standings)
     if needed is None:

@@ -51,7 +51,10 @@ def curves(results: Results, metric: str) -> Spec | None:
     leads = alt.datum.c == 0
     colour = alt.when(leads).then(alt.value(LEADER)).otherwise(alt.value(OTHER))
     base = alt.Chart(sheet.data(points)).transform_filter("indexof(shown, datum.c) >= 0")
-    x = alt.X("e:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"))
+    last = max(point["e"] for point in points)
+    ticks = list(range(1, last + 1, -(-last // 10)))
+    x = alt.X("e:Q", title="epoch", axis=alt.Axis(values=ticks, format="d"))
+    x = x.scale(zero=False, nice=False)
     y = alt.Y("m:Q", title=metric, scale=alt.Scale(zero=False))
     faint = alt.when(leads).then(alt.value(0.2)).otherwise(alt.value(0.05))
     band = base.mark_area().encode(
@@ -172,7 +175,8 @@ def parallel(results: Results) -> Spec | None:
         for (axis, at), value in ends.items()
         if axis not in crowded or at in (0.0, 1.0)
     ]
-    scheme = alt.Scale(scheme="viridis", reverse=results.mode == "min")
+    good_last = [OTHER, LEADER] if results.mode == "max" else [LEADER, OTHER]
+    scheme = alt.Scale(range=good_last)
     x = alt.X("axis:N", sort=names, title=None, scale=alt.Scale(padding=0.4))
     x = x.axis(labelAngle=0, domain=False, grid=True, labelLimit=110)
     y = alt.Y("at:Q", axis=None)

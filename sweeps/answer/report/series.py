@@ -72,9 +72,12 @@ def find(results: Results) -> Findings:
 
 
 def curves(results: Results, shown: Sequence[Configuration], metric: str) -> list[dict[str, Any]]:
-    """The mean of a metric over the seeds by epoch, with one standard deviation either way."""
+    """The mean of a metric over the seeds by epoch, with one standard deviation either way.
+
+    The best comes last, and so is drawn over the others.
+    """
     found = []
-    for index, configuration in enumerate(shown):
+    for index, configuration in reversed(list(enumerate(shown))):
         values = _by_epoch(results, configuration, metric)
         for epoch in _thinned(sorted(values)):
             here = values[epoch]

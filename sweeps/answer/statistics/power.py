@@ -14,6 +14,12 @@ MOST_SEEDS = 200
 """More than this is no advice."""
 
 
+def difference_shown(seeds: int, sd: float, count: int) -> float:
+    """How large a difference from the leader so many seeds would find, four times of five."""
+    critical = critical_range(count, (count - 1) * (seeds - 1))
+    return float((critical + ndtri(POWER)) * sd * np.sqrt(2 / seeds))
+
+
 def seeds_needed(difference: float, sd: float, count: int) -> int | None:
     """With how many seeds a difference from the leader would be found, four times of five.
 
@@ -26,11 +32,8 @@ def seeds_needed(difference: float, sd: float, count: int) -> int | None:
         At least 2; ``None`` if :data:`MOST_SEEDS` are too few.
     """
 
-    def is_enough(seeds: int) -> bool:
-        critical = critical_range(count, (count - 1) * (seeds - 1))
-        error = sd * np.sqrt(2 / seeds)
-        return bool((critical + ndtri(POWER)) * error <= difference)
-
     tried = range(2, MOST_SEEDS + 1)
-    found = bisect_left(tried, True, key=is_enough)
+    found = bisect_left(
+        tried, True, key=lambda seeds: difference_shown(seeds, sd, count) <= difference
+    )
     return tried[found] if found < len(tried) else None
