@@ -11,6 +11,7 @@ turns; processor time, as it is less disturbed by what else a machine does.
 import argparse
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{'model':12}{'loader':>9}{'alone':>9}{'vmap':>9}{'array':>9}   x loader  x alone")
+    warnings.simplefilter("ignore")  # vmap's, of rules that it has not
     results = {}
     for model in options.only:
         results[model] = found = measure(model, options.members)

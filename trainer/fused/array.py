@@ -151,7 +151,7 @@ class ModuleArray:
                     _alone(member, example, stream, training=training)
                     for member, stream in zip(self._members, self._streams.generators, strict=True)
                 ]
-            with _unchanged(self._members, self._streams):
+            with _unchanged(self._members, self._streams), torch.enable_grad():
                 outputs = _together(layout, example, self.size, training=training)
                 reached = _reached(layout, outputs) if training else []
             for index, own in enumerate(expected):

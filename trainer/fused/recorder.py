@@ -7,7 +7,9 @@ refused: a path that depends on numbers in a tensor, state outside of parameters
 """
 
 import random
+import sys
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -169,7 +171,7 @@ class Recorder(TorchFunctionMode):
             notes = self._notes(args), self._notes(kwargs)
             if func in RANDOM:
                 notes[1]["streams"] = self._constant(self._streams)
-            return self.graph.call_function(physical, *notes)
+            return self.graph.call_function(_written(physical), *notes)
         tensors = [t for t in _tensors((args, kwargs)) if id(t) in self._nodes]
         own = Call(func, args, kwargs, tensors, self._size)
         nodes = [self._node(tensor) for tensor in tensors]
@@ -223,6 +225,20 @@ class Recorder(TorchFunctionMode):
         check_constant(tensor)
         before = self._constant(tensor.detach().clone().expand(self._size, *tensor.shape))
         self.know(tensor, self.graph.call_function(torch.clone, (before,)))
+
+
+def _written(function: Any) -> Any:
+    """A function as notes can name it: some of torch's own are not where they say they are."""
+    if not isinstance(function, FunctionType):
+        return function
+    module = sys.modules.get(function.__module__)
+    if getattr(module, function.__name__, None) is function:
+        return function
+
+    def written(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return written
 
 
 def _item(values: Any, place: int) -> Any:

@@ -64,6 +64,8 @@ def transposed(function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Callable[
         size = len(weight)
         biases = None if bias is None else bias.flatten()
         planes, weights = to_planes(input), weight.flatten(0, 1)
+        if weight.shape[2] == 1:  # 1.16 ms in place of 1.84 for 8 to 1 channels of 14 x 14
+            planes = planes.contiguous()
         settings = (stride, padding, output_padding, groups * size, dilation)
         return from_planes(function(planes, weights, biases, *settings), size)
 
