@@ -15,7 +15,7 @@ from sweeps.definition.space import Trial
 from sweeps.records.atomic import DamagedRecord, read_json
 from sweeps.records.record import Status
 
-_NOT_THEIRS = 3
+_BEGUN_HERE, _COPY, _DAMAGED, _NOT_THEIRS = range(4)
 
 
 class TrialFolders:
@@ -41,7 +41,11 @@ class TrialFolders:
         found = []
         for key, names in self._names.items():
             for name in self._theirs(key, names)[:1]:
-                found.append(Trial(key, config_of(self._folder / name), name))
+                try:
+                    config = config_of(self._folder / name)
+                except DamagedRecord:
+                    config = {}
+                found.append(Trial(key, config, name))
         return sorted(found, key=lambda trial: trial.name)
 
     def _theirs(self, key: str, names: Sequence[str]) -> list[str]:
@@ -53,10 +57,10 @@ class TrialFolders:
         try:
             data = read_json(self._folder / name / "trial.json")
         except DamagedRecord:
-            return _NOT_THEIRS - 1
+            return _DAMAGED
         if not data or data.get("id") != key:
             return _NOT_THEIRS
-        return 0 if data.get("folder") == name else 1
+        return _BEGUN_HERE if data.get("folder") == name else _COPY
 
 
 def id_of(path: str) -> str:

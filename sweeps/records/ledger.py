@@ -213,7 +213,9 @@ class Ledger:
         try:
             data = read_json(folder / "trial.json")
             if data is None:
-                return replace(blank, history=read_history(folder))
+                begun = replace(blank, history=read_history(folder))
+                lost = replace(begun, status=Status.INTERRUPTED, error=DAMAGED)
+                return lost if begun.history else begun
             RecordEntry.model_validate(data)
             found = replace(
                 blank,
@@ -248,15 +250,15 @@ class Ledger:
         folder, changed = self.directory / record.path, record.damage is not None
         if record.damage == TAKEN_FROM_COPY:
             rewrite_history(folder, record.history)
-        if self.holds_events and len(event_files(folder)) > 1:
-            from sweeps.records.event_order import put_in_order  # imports TensorBoard
-
-            changed = put_in_order(folder) or changed
-        sealed = (read_json(folder / "trial.json") or {}).get("sealed") if record.damage else None
+        sealed = (read_json(folder / "trial.json") or {}).get("sealed") if changed else None
         if self.holds_events and lost_events(folder, sealed):
-            from sweeps.records.events import write_again
+            from sweeps.records.events import write_again  # imports TensorBoard
 
             write_again(folder, record)
+        if self.holds_events and len(event_files(folder)) > 1:
+            from sweeps.records.event_order import put_in_order
+
+            changed = put_in_order(folder) or changed
         if changed:
             # what a trial was last run with stays, also where the sweep now asks for less
             self.write(replace(record, config=record.recorded or record.config))

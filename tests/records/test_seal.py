@@ -175,3 +175,19 @@ def test_the_record_of_another_trial_is_refused_with_its_name(directory: Path) -
     shutil.copytree(directory / "trials" / second.name, copied)
     with pytest.raises(DirectoryError, match=rf"{first.name} holds the record of another trial"):
         Ledger(directory).record(first)
+
+
+def test_a_trial_whose_record_was_deleted_goes_on_from_its_last_checkpoint(directory: Path) -> None:
+    trials = trials_of(directory)
+    (directory / "trials" / trials[0].name / "trial.json").unlink()
+    found = Ledger(directory).record(trials[0])
+    assert (found.status, len(found.history)) == (Status.INTERRUPTED, 3)
+    assert "1 continued from epoch 3" in str(decide(trials, Ledger(directory).records(trials)))
+
+
+def test_one_that_is_no_longer_asked_for_and_damaged_is_still_shown(directory: Path) -> None:
+    trials = trials_of(directory)
+    (directory / "trials" / trials[0].name / "trial.json").write_text("{")
+    [found] = Ledger(directory).unlisted(trials[1:])
+    assert found.id == trials[0].id
+    assert Ledger(directory).record(found).status is Status.INTERRUPTED
