@@ -7,6 +7,7 @@ from typing import Any
 from sweeps.definition.resolve import Resolved, Versions
 from sweeps.definition.space import Trial
 from sweeps.definition.sweep_file import SweepFile
+from sweeps.errors import DirectoryError
 from sweeps.planning.arrays import Array
 from sweeps.planning.course import Course, measure_of
 from sweeps.planning.enough import enough, seconds_of
@@ -17,6 +18,12 @@ from sweeps.planning.shares import Share
 from sweeps.planning.size import size_line
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview, Record, Status, damage_notes
+
+_WIDER = {
+    *("parameters", "zip", "exclude", "when", "configurations"),
+    *("samples", "seeds", "stop_after"),
+}
+"""The keys in which a file that only asks for more may differ."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ class State:
 
     def __init__(self, wanted: Wanted, former: Former, ledger: Ledger) -> None:
         self._wanted, self._former, self.ledger = wanted, former, ledger
+        self.file = wanted.file
         self._course: Course | None = None
         self._records: dict[str, Record] | None = None
         self.trials: Sequence[Trial] = wanted.trials
@@ -120,6 +128,27 @@ class State:
             share.arrays_at_once(largest),
         )
         return Outlook(plan, share, arrays, why_alone, ledger.where, size, notes, apart, seconds)
+
+    def additional(self) -> int:
+        """How many trials the file asks for beside those that the directory's run has.
+
+        Raises:
+            DirectoryError: the file is another than that of the run in more than its trials.
+        """
+        running = self.ledger.overview()
+        differs = sorted(
+            name
+            for name in {*running.sweep, *self._wanted.definition} - _WIDER
+            if running.sweep.get(name) != self._wanted.definition.get(name)
+        )
+        listed = {trial.id for trial in running.trials}
+        more = sum(trial.id not in listed for trial in self.trials)
+        if more and differs:
+            raise DirectoryError(
+                f"{self.ledger.where} is being run, and a run can be handed more trials only: the"
+                f" file differs in {', '.join(differs)} too; wait for the run to end"
+            )
+        return 0 if self._wanted.file.search else more
 
     def enough(self, now: Mapping[str, Record] | None = None) -> str | None:
         """Why no other trial is to begin, by the file's ``stop_after``.

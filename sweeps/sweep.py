@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from sweeps.answer.results import Results, results_of
 from sweeps.cluster import local, remote
 from sweeps.cluster.scaling import parse_workers
 from sweeps.definition.given import Given
-from sweeps.definition.places import as_place, join
+from sweeps.definition.places import as_place, is_remote, join
 from sweeps.definition.resolve import Resolved
 from sweeps.definition.space import Trial
 from sweeps.definition.sweep_file import examine, is_shipped, read
@@ -22,10 +23,10 @@ from sweeps.errors import Interrupted, InvalidSweep, SweepsError
 from sweeps.planning.course import course_problems
 from sweeps.planning.forming import Former
 from sweeps.planning.plan import Plan
-from sweeps.planning.shares import Node, decide_share
+from sweeps.planning.shares import Node, Share, decide_share
 from sweeps.records import manifest
 from sweeps.records.ledger import Ledger
-from sweeps.records.requests import forget
+from sweeps.records.requests import Request, accepted, forget, heard
 from sweeps.state import Outlook, State, Wanted
 from sweeps.storage.remote_ledger import open_ledger
 from sweeps.worker.job import refuse_inside_a_trial
@@ -36,6 +37,7 @@ class Sweep:
 
     Attributes:
         ended: after :meth:`run`, why it ended before all trials had, by the file's ``stop_after``.
+        handed: after :meth:`run`, how many trials the run that was under way was given.
 
     Raises:
         InvalidSweep: a rule is broken, by the sweep or by a configuration for its trainable; all
@@ -75,6 +77,7 @@ class Sweep:
     ) -> None:
         """Check a definition whole, then against its trainable; all problems are told at once."""
         refuse_inside_a_trial()
+        self._path = path
         try:
             given = Given.read(definition, path, is_shipped=is_shipped(source))
         except SweepsError as error:
@@ -160,6 +163,9 @@ class Sweep:
         state = State(self._wanted, self._former, ledger)
         plan = state.decide(retry, fresh=fresh)
         self.ended = None if fresh or retry else state.enough()
+        self.handed = 0 if fresh or retry else self._hand_over(state)
+        if self.handed:
+            return results_of(ledger)
         if not plan.todo or self.ended:
             with ledger.held():  # only which trials are listed may have changed
                 state.settle()
@@ -180,34 +186,72 @@ class Sweep:
                 if fresh:
                     ledger.set_aside()
                     state = State(self._wanted, self._former, ledger)
-                outlook = state.look_ahead(state.decide(retry), share)
-                manifest.add_run(
-                    ledger.directory,
-                    self.definition,
-                    plan=str(outlook.plan),
-                    seeds=[trial.seed for trial in outlook.plan.keep + outlook.plan.todo],
-                    share=asdict(share),
-                )
-                ledger.store("manifest.json")
-                ledger.mend(state.trials)
-                forget(ledger.directory)
-                stop_after = self.file.stop_after
-                control = Control(ledger, stop_after.hours if stop_after else None, state.enough)
-                ending = None
-                while outlook.plan.todo:
-                    announce(outlook)
-                    ending = self._train(state, control, outlook, progress or Progress(), address)
-                    if ending or retry or not self.file.search:
-                        break
-                    plan = state.decide().without_retries()
-                    self._resolved.prepare(trial.config for trial in plan.new)
-                    outlook = state.look_ahead(plan, share)
-                state.describe()
+                tell = partial(self._train, progress=progress or Progress(), address=address)
+                ending = self._rounds(state, share, retry, tell, announce)
         ledger.fetch()
         if ending and ending.kind != "enough":
             raise Interrupted(f"{ending.why}; the same command goes on with what is left")
         self.ended = ending.why if ending else None
         return results_of(ledger)
+
+    def _rounds(
+        self,
+        state: State,
+        share: Share,
+        retry: Sequence[str],
+        train: Callable[..., Ending | None],
+        announce: Callable[[Outlook], None],
+    ) -> Ending | None:
+        """Decide, train, and decide again, until there is nothing left to do."""
+        ledger = state.ledger
+        hours = self.file.stop_after.hours if self.file.stop_after else None
+        outlook = state.look_ahead(state.decide(retry), share)
+        manifest.add_run(
+            ledger.directory,
+            self.definition,
+            plan=str(outlook.plan),
+            seeds=[trial.seed for trial in outlook.plan.keep + outlook.plan.todo],
+            share=asdict(share),
+        )
+        ledger.store("manifest.json")
+        ledger.mend(state.trials)
+        forget(ledger.directory)
+        control = Control(ledger, hours, state.enough)
+        ending = None
+        while outlook.plan.todo:
+            announce(outlook)
+            ending = train(state, control, outlook)
+            wider = self._widened(ledger)
+            if ending or retry or not (self.file.search or wider):
+                break
+            state = State(wider._wanted, wider._former, ledger) if wider else state
+            plan = state.decide().without_retries()
+            self._resolved.prepare(trial.config for trial in plan.new)
+            outlook = state.look_ahead(plan, share)
+        state.describe()
+        forget(ledger.directory)
+        return ending
+
+    def _hand_over(self, state: State) -> int:
+        """Give a run under way the trials that this file asks for beside its own: how many."""
+        ledger = state.ledger
+        if is_remote(ledger.where) or not ledger.is_held() or not ledger.formed():
+            return 0
+        more = state.additional()
+        if not more:
+            return 0
+        path = str(self._path.absolute()) if self._path else None
+        request = Request("widen", definition=dict(self.definition), file=path)
+        return more if heard(ledger, request) else 0
+
+    def _widened(self, ledger: Ledger) -> "Sweep | None":
+        """The file that has asked for more since, if one has."""
+        found = None
+        for request in accepted(ledger.directory):
+            found = Sweep.__new__(Sweep)
+            path = Path(request.file) if request.file else None
+            found._open(request.definition or {}, "the wider file", (), path)
+        return found
 
     def _ray(
         self,
@@ -233,6 +277,7 @@ class Sweep:
         state: State,
         control: Control,
         outlook: Outlook,
+        *,
         progress: Progress,
         address: str | None,
     ) -> Ending | None:
@@ -241,7 +286,7 @@ class Sweep:
 
         state.describe(outlook)
         ending = run_trials(
-            self.file,
+            state.file,
             outlook.arrays,
             state.ledger,
             outlook.share,

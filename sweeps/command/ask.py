@@ -1,6 +1,5 @@
 """`sweeps stop` and `sweeps pause`: what can be asked of a run under way, from any terminal."""
 
-import time
 from typing import Annotated
 
 import typer
@@ -10,11 +9,8 @@ from sweeps.command.options import Directory
 from sweeps.definition.places import is_remote
 from sweeps.errors import DirectoryError, SweepsError, nearest
 from sweeps.records.ledger import Ledger
-from sweeps.records.requests import Request, ask
+from sweeps.records.requests import PATIENCE, Request, heard
 from sweeps.storage.remote_ledger import open_ledger
-
-PATIENCE = 30
-"""Seconds in which a run that is alive hears what is asked; starting Ray takes some of them."""
 
 
 @exits
@@ -30,7 +26,7 @@ def stop(
     for trial in trials or ():
         if trial not in known:
             raise SweepsError(f"{trial}: no trial of {directory}{nearest(trial, known)}")
-    heard(ledger, Request("stop", trials or []))
+    _ask(ledger, Request("stop", trials or []))
     what = f"{', '.join(trials)}: to stop at the next report" if trials else "the run is to end"
     out.print(f"{what}; `sweeps run` with --retry ID goes on with one", soft_wrap=True)
     return 0
@@ -39,27 +35,18 @@ def stop(
 @exits
 def pause(directory: Directory) -> int:
     """End a run; the same `sweeps run` goes on with what was under way."""
-    heard(_running(directory), Request("pause"))
+    _ask(_running(directory), Request("pause"))
     out.print("the run is to end; the same command goes on", soft_wrap=True)
     return 0
 
 
-def heard(ledger: Ledger, request: Request) -> None:
-    """Ask the run under way, and wait until it has heard.
-
-    Raises:
-        SweepsError: it does not hear.
-    """
-    path = ask(ledger.directory, request)
-    deadline = time.monotonic() + PATIENCE
-    while path.exists():
-        if time.monotonic() > deadline:
-            path.unlink(missing_ok=True)
-            raise SweepsError(
-                f"the run in {ledger.where} has not heard within {PATIENCE} s; it may be starting"
-                " or ending: try again"
-            )
-        time.sleep(0.05)
+def _ask(ledger: Ledger, request: Request) -> None:
+    """Ask the run under way, and wait until it has heard."""
+    if not heard(ledger, request):
+        raise SweepsError(
+            f"the run in {ledger.where} has not heard within {PATIENCE} s; it may be starting or"
+            " ending: try again"
+        )
 
 
 def _running(directory: str) -> Ledger:

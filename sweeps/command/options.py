@@ -71,6 +71,12 @@ Output = Annotated[
     Path | None, typer.Option(metavar="FILE", help="write to FILE [default: standard output]")
 ]
 
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND|URL", help="tell it of the first failure, of a stall, and of the end"
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="say only what went wrong, on standard error")
 ]

@@ -10,12 +10,14 @@ from sweeps.answer.summary import best_line, summary
 from sweeps.command import tables, views
 from sweeps.command.console import Plain, err, exits, out
 from sweeps.command.display import clock, progress_for
+from sweeps.command.notify import Notifier, sender
 from sweeps.command.options import (
     Cpus,
     File,
     Fresh,
     Gpus,
     IntoDirectory,
+    Notify,
     Overrides,
     Quiet,
     Retry,
@@ -27,7 +29,7 @@ from sweeps.command.options import (
 from sweeps.command.streams import go_on_without
 from sweeps.definition.places import join
 from sweeps.driver.signals import Stopped
-from sweeps.errors import DirectoryError, Interrupted
+from sweeps.errors import DirectoryError, Interrupted, SweepsError
 from sweeps.records.record import Status
 from sweeps.state import Outlook
 from sweeps.sweep import Sweep
@@ -51,6 +53,7 @@ def run(
     gpus: Gpus = None,
     retry: Retry = None,
     fresh: Fresh = False,
+    notify: Notify = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> int:
@@ -59,8 +62,10 @@ def run(
     go_on_without()
     sweep = Sweep.from_yaml(file, overrides or ())
     folder = sweep.place(directory, storage)
+    send = sender(notify, folder) if notify else None
     announced: list[Outlook] = []
     said = Plain(quiet=True) if quiet else out
+    display = progress_for(said, sweep.file.metric, sweep.file.mode, verbose=verbose)
 
     def announce(outlook: Outlook) -> None:
         announced.append(outlook)
@@ -81,12 +86,28 @@ def run(
             gpus=gpus,
             retry=retry or (),
             fresh=fresh,
-            progress=progress_for(said, sweep.file.metric, sweep.file.mode, verbose=verbose),
+            progress=Notifier(display, sweep.file.name, send) if send else display,
             announce=announce,
         )
+    except SweepsError as error:
+        if send and announced:
+            send("end", f"{sweep.file.name}: {error}")
+        raise
     except KeyboardInterrupt as stop:
+        if send and announced:
+            send("end", f"{sweep.file.name}: interrupted")
         status = stop.exit_status if isinstance(stop, Stopped) else Interrupted.exit_status
         raise Interrupted(_interrupted(folder), status) from None
+    if send and announced:
+        send("end", f"{sweep.file.name}: {sweep.ended or summary(results)}")
+    if sweep.handed:
+        more = f"{sweep.handed} more trial{'' if sweep.handed == 1 else 's'}"
+        said.print(
+            f"{sweep.file.name}  the run under way was given {more}, which follow when those of"
+            f" its own file are done; see them with: sweeps status {folder} --watch",
+            soft_wrap=True,
+        )
+        return 0
     if not announced:
         why = sweep.ended or _nothing_to_do(results, folder)
         said.print(f"{sweep.file.name}  nothing to do: {why}", soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Record
-from sweeps.records.requests import Request, pending
+from sweeps.records.requests import Request, accept, pending
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at what is asked."""
@@ -63,9 +63,11 @@ class Control:
             return
         self._next_look = now + LOOK_EVERY
         for path, request in pending(self._ledger.directory):
-            if request.action != "widen":  # that is for the next round
-                self._do(request, book)
-                path.unlink(missing_ok=True)
+            if request.action == "widen":
+                accept(path)
+                continue
+            self._do(request, book)
+            path.unlink(missing_ok=True)
         if self._hours is not None and now - self._started >= self._hours * 3600:
             why = f"the run has taken {self._hours:g} hours (stop_after.hours)"
             book.ending = book.ending or Ending("enough", why)

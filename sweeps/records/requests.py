@@ -5,16 +5,23 @@ has done what it says. So any terminal can ask, and any machine that sees the di
 """
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sweeps.records.atomic import DamagedRecord, land, land_json, read_json
 
-FOLDER = "requests"
+FOLDER = ".requests"
 STOP = ".stop"
+ACCEPTED = ".accepted"
+PATIENCE = 30
+"""Seconds in which a run that is alive hears what is asked; starting Ray takes some of them."""
+
+if TYPE_CHECKING:
+    from sweeps.records.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -25,11 +32,13 @@ class Request:
         action: ``stop`` some trials or all; ``pause`` the run; ``widen`` it by a file.
         trials: which are to be stopped; none means all.
         definition: the sweep file's content, of the one that asks for more.
+        file: where it is, if it is a file.
     """
 
     action: Literal["stop", "pause", "widen"]
     trials: list[str] = field(default_factory=list)
     definition: dict[str, Any] | None = None
+    file: str | None = None
 
 
 def ask(directory: Path, request: Request) -> Path:
@@ -41,6 +50,18 @@ def ask(directory: Path, request: Request) -> Path:
     return path
 
 
+def heard(ledger: "Ledger", request: Request) -> bool:
+    """Ask the run under way in a directory, and wait until it has heard; whether it has."""
+    path = ask(ledger.directory, request)
+    deadline = time.monotonic() + PATIENCE
+    while path.exists():
+        if time.monotonic() > deadline or not ledger.is_held():
+            path.unlink(missing_ok=True)
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def pending(directory: Path) -> Iterator[tuple[Path, Request]]:
     """What has been asked and not been heard yet, oldest first; what is no request is removed."""
     for path in sorted((directory / FOLDER).glob("*.json")):
@@ -50,10 +71,23 @@ def pending(directory: Path) -> Iterator[tuple[Path, Request]]:
             path.unlink(missing_ok=True)
 
 
+def accept(path: Path) -> None:
+    """Keep a request for the end of the round; whoever asks sees that it was heard."""
+    path.replace(path.with_suffix(ACCEPTED))
+
+
+def accepted(directory: Path) -> list[Request]:
+    """The requests that were kept, oldest first; they are done with."""
+    found = []
+    for path in sorted((directory / FOLDER).glob(f"*{ACCEPTED}")):
+        found.append(Request(**(read_json(path) or {})))
+        path.unlink()
+    return found
+
+
 def forget(directory: Path) -> None:
     """Remove all requests: those of a run that has ended are nobody's."""
-    for path in (directory / FOLDER).glob("*.json"):
-        path.unlink(missing_ok=True)
+    shutil.rmtree(directory / FOLDER, ignore_errors=True)
 
 
 def ask_to_stop(folder: Path, why: str) -> None:

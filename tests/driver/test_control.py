@@ -8,7 +8,7 @@ import pytest
 from sweeps.driver.control import Control, Ending
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Record, Status
-from sweeps.records.requests import Request, ask, asked_to_stop, forget_to_stop, pending
+from sweeps.records.requests import Request, accepted, ask, asked_to_stop, forget_to_stop, pending
 
 
 class Book:
@@ -46,10 +46,13 @@ def test_single_trials_are_stopped_and_others_go_on(tmp_path: Path) -> None:
     assert book.stopped == ["b"] and book.ending is None
 
 
-def test_a_wider_file_waits_for_the_next_round(tmp_path: Path) -> None:
-    book, path = Book(), ask(tmp_path, Request("widen", definition={"name": "x"}))
+def test_a_wider_file_is_heard_at_once_and_waits_for_the_next_round(tmp_path: Path) -> None:
+    request = Request("widen", definition={"name": "x"})
+    book, path = Book(), ask(tmp_path, request)
     control(tmp_path).look(book)
-    assert path.exists() and book.ending is None
+    assert not path.exists() and book.ending is None
+    assert accepted(tmp_path) == [request]
+    assert accepted(tmp_path) == []
 
 
 def test_what_is_no_request_is_removed(tmp_path: Path) -> None:
@@ -60,8 +63,8 @@ def test_what_is_no_request_is_removed(tmp_path: Path) -> None:
 
 def test_a_run_ends_when_its_time_is_over_or_it_has_done_enough(tmp_path: Path) -> None:
     book = Book()
-    control(tmp_path, hours=1e-9).look(book)
-    assert book.ending == Ending("enough", "the run has taken 1e-09 hours (stop_after.hours)")
+    control(tmp_path, hours=1e-12).look(book)
+    assert book.ending == Ending("enough", "the run has taken 1e-12 hours (stop_after.hours)")
     book = Book()
     control(tmp_path, 1.0, lambda records: "enough" if records == book.records else None).look(book)
     assert book.ending == Ending("enough", "enough")
