@@ -246,6 +246,14 @@ def test_drawn_parameters_get_a_curve_over_their_logarithm(tmp_path: Path) -> No
     assert layers[1]["encoding"]["x"]["scale"]["type"] == "log"
 
 
+def test_a_few_draws_are_points_and_no_levels(tmp_path: Path) -> None:
+    trials = [Made({"lr": lr}, curve(0.5 + lr)) for lr in (0.011, 0.023, 0.031, 0.047)]
+    folder = write_sweep(tmp_path, trials, parameters={"lr": {"uniform": [0, 0.1]}}, samples=4)
+    page = read_report(folder)
+    assert 'id="drawn-0"' in page
+    assert 'id="effects"' not in page
+
+
 def test_what_to_do_next_follows_from_what_was_found(tmp_path: Path) -> None:
     def told(trials: list[Made], **sweep: Any) -> str:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))

@@ -48,7 +48,7 @@ def curves(results: Results, metric: str) -> Spec | None:
     points = [{**point, "label": captions[point["c"]]} for point in points]
     hover = alt.selection_point("hover", fields=["c"], on="pointerover", empty=False)
     visible = alt.param("shown", value=list(range(len(shown))))
-    leads = alt.datum.c == 0
+    leads = alt.datum.c == (0 if results.standings.leader else -1)
     colour = alt.when(leads).then(alt.value(LEADER)).otherwise(alt.value(OTHER))
     base = alt.Chart(sheet.data(points)).transform_filter("indexof(shown, datum.c) >= 0")
     last = max(point["e"] for point in points)

@@ -55,7 +55,7 @@ def find(results: Results) -> Findings:
     drawn = {
         name: is_log(results, name, values)
         for name, values in levels.items()
-        if _is_numeric(values) and len(set(values)) > MOST_LEVELS
+        if _is_drawn(results, name, values)
     }
     few = {n: v for n, v in levels.items() if n not in drawn and len(set(map(repr, v))) <= 50}
     points = math.prod(len(set(map(repr, column))) for column in few.values())
@@ -132,6 +132,15 @@ def is_log(results: Results, name: str, values: Sequence[Any]) -> bool:
     if isinstance(asked, Mapping) and any("log" in str(kind) for kind in asked):
         return True
     return len(set(known)) > 1 and max(known) / min(known) >= 10
+
+
+def _is_drawn(results: Results, name: str, values: Sequence[Any]) -> bool:
+    """Whether a parameter's values are numbers of a range rather than a few that were chosen."""
+    if not _is_numeric(values):
+        return False
+    asked = results.asked(name)
+    ranges = isinstance(asked, Mapping) and any("uniform" in str(kind) for kind in asked)
+    return ranges or len(set(values)) > MOST_LEVELS
 
 
 def _column(results: Results, name: str) -> list[Any]:
