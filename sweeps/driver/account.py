@@ -22,9 +22,8 @@ from sweeps.errors import (
     Misused,
     StorageError,
     SweepsError,
-    nearest,
 )
-from sweeps.planning.divergence import ended_diverged
+from sweeps.planning.divergence import ended_diverged, metric_missing
 from sweeps.records.checkpoints import drop_best, drop_older
 from sweeps.records.event_files import hide_rows
 from sweeps.records.events import withdraw_failure, write_failure
@@ -91,7 +90,7 @@ class Book:
         self._failures = dict.fromkeys(self.records, 0)
         self._alone: set[str] = set()
         self._together: dict[str, tuple[str, ...]] = {}
-        self._reported = False
+        self._reported = self._measured = False
         self._progress = progress
         self._errors: dict[str, str] = {}
         self._sources = Sources()
@@ -167,6 +166,7 @@ class Book:
     def report(self, key: str, report: Report, where: str) -> None:
         """A trial has reported."""
         self._reported = True
+        self._measured |= self.metric in report.metrics
         record = self.records[key]
         del record.history[report.step :]  # what this attempt has gone back behind
         record.history.append(report)
@@ -191,7 +191,7 @@ class Book:
         again_the_same = not failure.lost and self._errors.get(key) == got_to
         self._errors[key] = got_to
         last = not array and (again_the_same or self._failures[key] > self._max_failures)
-        if failure.fatal:
+        if failure.fatal and not (self._measured and failure.fatal in FATAL):
             self.fatal = FATAL.get(failure.fatal, CannotGoOn)(summary)
         elif not array:
             self._check_any_succeeds(summary, trace)
@@ -269,7 +269,11 @@ class Book:
         self._set(key, history=read_history(self._folder(key)))
         reports = [report.metrics for report in self.records[key].history]
         if not any(self.metric in metrics for metrics in reports):
-            self.fatal = _missing(self.metric, reports)
+            missing = metric_missing(self.metric, reports)
+            if not self._measured:
+                self.fatal = missing
+            else:  # by others: the metric's name is right, and this trial alone is to blame
+                self._end(key, Status.FAILED, str(missing))
             return
         if why := ended_diverged(reports, self._patience):
             self.diverge(key, why)
@@ -323,17 +327,6 @@ class Book:
 
     def _set(self, key: str, **changes: Any) -> None:
         self.records[key] = replace(self.records[key], **changes)
-
-
-def _missing(metric: str, reports: Sequence[Mapping[str, float]]) -> MetricMissing:
-    """What to say of a trial that ended, and never reported the sweep's metric."""
-    names = dict.fromkeys(name for metrics in reports for name in metrics)
-    if not names:
-        return MetricMissing(f"the trainable returned without reporting {metric!r}")
-    return MetricMissing(
-        f"the trainable reported no {metric!r}; it reported {', '.join(map(repr, names))}"
-        f"{nearest(metric, names)}"
-    )
 
 
 def _with_array(

@@ -1,4 +1,4 @@
-"""When a trial is given up because its loss is no number any more: a pure function of its reports.
+"""When a trial comes to nothing, by what it has reported: its loss, or no metric. Pure.
 
 The sweep's own metric and the training loss count, as long as they stay so: a validation that was
 not made this time is often reported as NaN, and the best loss so far begins as infinite.
@@ -6,6 +6,8 @@ not made this time is often reported as NaN, and the best loss so far begins as 
 
 import math
 from collections.abc import Mapping, Sequence
+
+from sweeps.errors import MetricMissing, nearest
 
 Reports = Sequence[Mapping[str, float]]
 
@@ -35,6 +37,17 @@ def ended_diverged(reports: Reports, patience: int | None) -> str | None:
         if is_training_loss(name) and (epochs := _unmeasured(name, reports, len(reports))):
             return _says(name, reports, epochs)
     return None
+
+
+def metric_missing(metric: str, reports: Reports) -> MetricMissing:
+    """What to say of a trial that ended, and never reported the sweep's metric."""
+    names = dict.fromkeys(name for metrics in reports for name in metrics)
+    if not names:
+        return MetricMissing(f"the trainable returned without reporting {metric!r}")
+    return MetricMissing(
+        f"the trainable reported no {metric!r}; it reported {', '.join(map(repr, names))}"
+        f"{nearest(metric, names)}"
+    )
 
 
 def is_training_loss(name: str) -> bool:

@@ -10,7 +10,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +18,9 @@ from typing import Any
 from sweeps.errors import SweepsError
 from sweeps.worker.job import Order
 from sweeps.worker.member import Member
+
+_OF_RAY = ("checkpoint_dir_name", "checkpoint_upload_mode", "delete_local_checkpoint_after_upload")
+"""What else Ray's ``report`` may be told; it has no meaning for a trial of one process."""
 
 
 def answer_ray(order: Order, member: Member) -> None:
@@ -28,8 +31,9 @@ def answer_ray(order: Order, member: Member) -> None:
 
 
 def _answer(module: Any, order: Order, member: Member) -> None:
-    def report(metrics: Mapping[str, Any], *, checkpoint: Any = None, **_: Any) -> None:
-        member.report(metrics, checkpoint=Path(checkpoint.path) if checkpoint else None)
+    def report(*metrics: Any, checkpoint: Any = None, **named: Any) -> None:
+        named = {name: value for name, value in named.items() if name not in _OF_RAY}
+        member.report(*metrics, checkpoint=Path(checkpoint.path) if checkpoint else None, **named)
 
     def get_checkpoint() -> Any:
         found = member.ask_checkpoint()

@@ -180,6 +180,10 @@ def diverges_at_the_end(report: Report, **_: Any) -> None:
         report({"loss": loss})
 
 
+def reports_by_another_name(report: Report, **_: Any) -> None:
+    report({"los": 1.0})
+
+
 # plain Ray Tune functions
 
 
@@ -233,3 +237,7 @@ def starts_a_ray() -> None:
 
     tune.report({"loss": 1.0})
     ray.init(num_cpus=2)
+
+
+def reports_by_keywords() -> None:
+    tune.report(loss=1.0)

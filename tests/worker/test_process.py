@@ -62,6 +62,10 @@ ENDS: dict[str, tuple[str, str | None]] = {
     "has one bad epoch": ("finished", None),
     "diverges": ("stopped", "diverged: loss is nan from epoch 2 to 4"),
     "diverges at the end": ("stopped", "diverged: loss is nan at epoch 2"),
+    "reports by another name": (
+        "failed",
+        "the trainable reported no 'loss'; it reported 'los'; did you mean 'los'?",
+    ),
 }
 OTHERS = [
     "leaves everything changed",
@@ -79,6 +83,7 @@ PLAIN = [
     "starts over",
     "asks about itself",
     "starts a ray",
+    "reports by keywords",
 ]
 
 
@@ -177,6 +182,13 @@ def test_ray_inside_of_a_trial_is_refused_where_it_would_wait_for_ever(plain: Ra
     status, error = plain.outcome("starts a ray")
     assert status == "failed"
     assert "all processors are given to trials" in str(error)
+
+
+def test_a_report_that_is_called_in_another_way_is_shown_the_form_meant(plain: Ran) -> None:
+    status, error = plain.outcome("reports by keywords")
+    assert status == "failed"
+    assert error is not None
+    assert "as in report({'loss': 0.1})" in error and "called as report(loss=1.0)" in error
 
 
 def test_no_temporary_file_is_left(ran: Ran) -> None:
