@@ -21,6 +21,8 @@ FEW = {
     "optimizers": ({"epochs": 1, "subset": 0.2}, "accuracy/test"),
 }
 """Parameters for a quick look, and what is best."""
+FUNCTIONS = {"dataloader_workers", "huggingface_trainer", "lightning_module", "noisy"}
+"""Of people's own functions; `test_functions.py` runs them."""
 
 
 @pytest.fixture(params=FEW)
@@ -63,7 +65,7 @@ def test_an_example_is_a_sweep_whose_trials_train_as_an_array(
 def test_every_example_has_a_file_a_sweep_and_a_line_in_the_readme() -> None:
     readme = (EXAMPLES.parent / "README.md").read_text()
     folders = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
-    assert folders == set(FEW)
+    assert folders == set(FEW) | FUNCTIONS
     for name in folders:
         assert (EXAMPLES / name / f"{name}.py").is_file()
         assert (EXAMPLES / name / "sweep.yaml").is_file()
