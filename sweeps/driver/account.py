@@ -24,6 +24,7 @@ from sweeps.errors import (
     SweepsError,
 )
 from sweeps.planning.divergence import ended_diverged, metric_missing
+from sweeps.planning.hopeless import all_would_fail
 from sweeps.records.checkpoints import drop_best, drop_older
 from sweeps.records.event_files import hide_rows
 from sweeps.records.events import withdraw_failure, write_failure
@@ -293,12 +294,19 @@ class Book:
 
     def _check_any_succeeds(self, summary: str, trace: str) -> None:
         """Give up a sweep whose every attempt so far failed before its first report."""
-        failed = [count for count in self._failures.values() if count]
-        if not self._reported and len(failed) > 1 and sum(failed) >= FEW:
+        failed = {key: count for key, count in self._failures.items() if count}
+        attempts = sum(failed.values())
+        if self._reported or len(failed) < 2 or attempts < FEW:
+            return
+        configs = {key: record.config for key, record in self.records.items()}
+        if all_would_fail([configs[key] for key in failed], configs.values()):
             self.fatal = AllFail(
-                f"no trial got as far as a first report, and {sum(failed)} attempts of"
+                f"no trial got as far as a first report, and {attempts} attempts of"
                 f" {len(failed)} trials failed; the last one with {summary}\n{trace.rstrip()}"
             )
+        else:
+            text = "no trial has got as far as a first report; if others fail too, the sweep ends"
+            self.note(next(iter(failed)), text)
 
     def _end(self, key: str, status: Status, summary: str) -> None:
         """A trial has ended without finishing."""

