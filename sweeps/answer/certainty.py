@@ -19,7 +19,8 @@ def sureness(results: "Results") -> str:
     if others == 0:
         return ""
     if standings.comparison.noise is None:
-        if any(c.n > 1 for c in standings):
+        known = [(c.sd, c.mean) for c in standings if c.sd is not None and c.mean is not None]
+        if known and all(sd <= 1e-9 * abs(mean) for sd, mean in known):
             return ": all seeds gave equal values; does the function use config['seed']?"
         return f": noise can't be judged; {seeds_advice(results)}"
     rivals, unknown = len(standings.rivals), sum(c.n > 0 and c.apart is None for c in standings)

@@ -129,6 +129,13 @@ def test_seeds_that_change_nothing_are_told_of(tmp_path: Path) -> None:
     assert "all seeds gave equal values" in line
 
 
+def test_two_seeds_of_one_and_one_of_another_are_too_few_to_judge(tmp_path: Path) -> None:
+    trials = [Made({"lr": lr, "seed": s}, curve(lr + s)) for lr, s in ((1, 0), (1, 1), (2, 0))]
+    line = best_line(read_results(write_sweep(tmp_path, trials)))
+    assert line is not None
+    assert "noise can't be judged" in line
+
+
 def test_rows_are_found_by_number_slice_and_id_and_show_themselves(results: Results) -> None:
     assert results["peaked"] is results[1]
     assert [row.id for row in results[1:3]] == ["peaked", "diverged"]
