@@ -6,11 +6,13 @@ TASK is a trainer.Task in a module of yours, by default the shipped one. TensorB
 the checkpoints go to DIR, by default a new folder under runs/trainer/. Keys, with their defaults:
 """
 
+import difflib
 import importlib
 import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from trainer.sources import DataError
 
 def main(arguments: Sequence[str]) -> int:
     """Run; the exit status: 0 trained, 2 bad input, 130 interrupted."""
+    config: dict[str, Any] = {}
     try:
         asked = parse(arguments)
         task = find_task(asked.task) if asked.task else shipped
@@ -40,13 +43,32 @@ def main(arguments: Sequence[str]) -> int:
         folder = asked.folder or default
         folder.mkdir(parents=True, exist_ok=True)
     except ValidationError as error:
-        lines = [f"  {p['loc'][0]}: {p['msg']}; got {p['input']!r}" for p in error.errors()]
-        print("error: not a valid configuration:", *lines, sep="\n", file=sys.stderr)
+        print(
+            "error: not a valid configuration:",
+            *told(error, task, config),
+            sep="\n",
+            file=sys.stderr,
+        )
         return 2
     except (ValueError, OSError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return train_here(task, config, folder)
+
+
+def told(error: ValidationError, task: Task, config: Mapping[str, Any]) -> list[str]:
+    """A line for each finding; an unknown parameter with the nearest that there is."""
+    valid = list(task.config.model_fields)
+    with suppress(Exception):  # the task's functions may not get so far
+        valid = task.keys(config)
+    lines = []
+    for finding in error.errors():
+        name, message = str(finding["loc"][0]), finding["msg"]
+        if finding["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, valid, n=1)
+            message = "no such parameter" + (f"; did you mean {near[0]!r}?" if near else "")
+        lines.append(f"  {name}: {message}; got {finding['input']!r}")
+    return lines
 
 
 def train_here(task: Task, config: Mapping[str, Any], log_dir: Path) -> int:

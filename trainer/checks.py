@@ -113,7 +113,7 @@ def _try_batch(setup: "Setup") -> None:
     from trainer.state import build_model
 
     data = setup.task.load(setup.config)
-    inputs, targets = next(data.train.choose(torch.arange(min(2, len(data.train)))).batches(2))
+    inputs, targets = data.train.few(2)
     model = build_model(setup).eval()
     try:
         with torch.no_grad():

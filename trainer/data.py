@@ -73,9 +73,13 @@ class Split:
         chosen = None if self.chosen is None else self.chosen.to(device)
         return Split(each(move, self.inputs), each(move, self.targets), chosen)
 
+    def few(self, count: int) -> Batch:
+        """The first examples as a batch."""
+        return next(self.batches(count))
+
     def example(self, count: int) -> Any:
         """The first inputs, as a model takes them."""
-        return next(self.batches(count))[0]
+        return self.few(count)[0]
 
     def batches(
         self, size: int, order: Order | None = None, device: torch.device | None = None

@@ -36,7 +36,8 @@ def time_array(
         return None
     key = (setup.task.fuse_key(setup.config), len(states))
     if key not in _found:
-        inputs, targets = next(iter(train.batches(settings.batch_size, None, device)))
+        few = train.few(settings.batch_size)
+        inputs, targets = (each(lambda tensor: tensor.to(device), part) for part in few)
         model, optimizer = copy.deepcopy((first.model, first.optimizer))
         wide_inputs, wide_targets = (
             each(lambda tensor: tensor.expand(len(states), *tensor.shape).contiguous(), one)

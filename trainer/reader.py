@@ -41,10 +41,14 @@ class Items:
     def to(self, device: torch.device) -> "Items":
         return self
 
+    def few(self, count: int) -> Batch:
+        """The first examples as a batch, read here: no process is started for them."""
+        first = self.choose(torch.arange(min(count, len(self))))
+        return next(replace(first, workers=0).batches(count))
+
     def example(self, count: int) -> Any:
         """The first inputs, as a model takes them."""
-        few = self.choose(torch.arange(min(count, len(self))))
-        return next(replace(few, workers=0).batches(count))[0]
+        return self.few(count)[0]
 
     def batches(
         self, size: int, order: Order | None = None, device: torch.device | None = None

@@ -5,11 +5,10 @@ have the same data or the same model, without the user declaring any of it.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
-ABSENT = object()
 
 
 class MissingParameter(KeyError):
@@ -69,19 +68,22 @@ class Recall(Generic[Value]):
         self._function, self._reader, self._keep = function, reader, keep
         self._declared = None if names is None else tuple(names)
         self._seen: dict[tuple[str, ...], set[str]] = {}
-        self._values: OrderedDict[str, Value] = OrderedDict()
+        self._values: OrderedDict[str | None, Value] = OrderedDict()
 
     def __call__(self, config: Mapping[str, Any]) -> Value:
         names = self._known(config)
-        if names is not None and (value := self._values.get(_text(config, names), ABSENT)) is not (
-            ABSENT
-        ):
-            self._values.move_to_end(_text(config, names))
-            return value  # type: ignore[return-value]  # it is not ABSENT
+        text = None if names is None else _text(config, names)
+        if text in self._values:
+            self._values.move_to_end(text)
+            return self._values[text]
         reading = Reading(config, self._reader)
         found = self._function(reading)
-        names = tuple(sorted(reading.names)) if self._declared is None else self._declared
-        if undeclared := reading.names.keys() - set(names):
+        self._remember(config, reading.names, found)
+        return found
+
+    def _remember(self, config: Mapping[str, Any], read: Collection[str], found: Value) -> None:
+        names = tuple(sorted(read)) if self._declared is None else self._declared
+        if undeclared := set(read) - set(names):
             raise ValueError(
                 f"{self._reader} reads {', '.join(sorted(undeclared))} beside the parameters that"
                 f" it is said to read: {', '.join(names) or 'none'}"
@@ -91,7 +93,6 @@ class Recall(Generic[Value]):
         self._values[text] = found
         while self._keep is not None and len(self._values) > self._keep:
             self._values.popitem(last=False)
-        return found
 
     def reads(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """What the function reads of a configuration: names, and their values if they are set."""

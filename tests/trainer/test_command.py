@@ -147,3 +147,38 @@ def test_one_epoch_of_fashion_mnist_learns_to_tell_most_clothes(fashion_data: Pa
     [metrics] = report.metrics
     assert metrics["accuracy/test"] > 0.7
     assert metrics["correct/test"] == round(metrics["accuracy/test"] * 10_000)
+
+
+OWN = """
+import torch
+from torch import nn
+from trainer import Task, Tensors
+
+pair = torch.randn(100, 4), torch.arange(100) % 3
+task = Task(
+    model=lambda config: nn.Sequential(nn.Linear(4, width := config["width"]), nn.Linear(width, 3)),
+    data=lambda config: Tensors(train=pair, test=pair),
+)
+other = 1
+"""
+
+
+def test_a_task_of_ones_own_is_trained_by_its_name_and_refused_by_its_parameters(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    done = run("own:task", "width=4", "epochs=1", "--log-dir=logs", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("epoch 1/1   loss ")
+    assert "examples/s" in done.stdout
+    for arguments, reason in [
+        (["own:task"], "model reads the parameter 'width', which is not set"),
+        (["own:task", "width=4", "widht=4"], "widht: no such parameter; did you mean 'width'?"),
+        (["own:other"], "own:other must be a trainer.Task; the module has task"),
+        (["none:task"], "there is no module 'none'"),
+    ]:
+        done = run(*arguments, "--log-dir=never", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert reason in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "never").exists()
