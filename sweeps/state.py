@@ -172,6 +172,9 @@ class State:
         for record in self.ledger.records(t for t in self.trials if t.id in stopped).values():
             why, until = stopped[record.id], len(record.history)
             if until and (record.status, record.error) != (Status.STOPPED, why):
+                from sweeps.records.events import write_stop  # imports TensorBoard
+
+                write_stop(self.ledger.directory / record.path)
                 config = record.recorded or record.config
                 self.ledger.write(
                     replace(record, config=config, status=Status.STOPPED, error=why, until=until)

@@ -124,7 +124,11 @@ class Lines(Shown):
 
     def ended(self, record: Record) -> None:
         super().ended(record)
-        what = record.error if record.status is Status.FAILED else f"{record.seconds:.1f} s"
+        what = f"{record.seconds:.1f} s"
+        if record.error and record.status in (Status.FAILED, Status.STOPPED):
+            what = record.error
+        elif record.until is not None:
+            what = f"at epoch {len(record.history)}, {what}"
         self._say(record, str(record.status), f"{what}   [{self._tally}]")
 
     def _say(self, record: Record, event: str, detail: str) -> None:
@@ -190,7 +194,7 @@ def fraction(record: Record) -> float:
     """How much of a trial is done, from 0 to 1."""
     if record.status in (Status.FINISHED, Status.STOPPED, Status.FAILED):
         return 1.0
-    total = record.config.get("epochs")
+    total = record.until or record.config.get("epochs")
     return min(1.0, len(record.history) / total) if isinstance(total, int) and total > 0 else 0.0
 
 

@@ -97,13 +97,14 @@ class Notifier(Progress):
 def _call(words: list[str], event: Event, text: str, directory: str) -> None:
     environment = {**os.environ, "SWEEPS_EVENT": event, "SWEEPS_DIR": directory}
     with suppress(OSError):  # a notice that cannot be given fails nothing
-        subprocess.Popen(
+        process = subprocess.Popen(
             [*words, text],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        threading.Thread(target=process.wait, daemon=True).start()
 
 
 def _post(url: str, event: Event, text: str, directory: str) -> None:

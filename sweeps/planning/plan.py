@@ -75,6 +75,7 @@ class Plan:
             retry=tuple(again),
             new=(),
             leave=tuple(others),
+            stopped=self.stopped - chosen,
         )
 
     def without_retries(self) -> "Plan":

@@ -70,10 +70,18 @@ class EventLog:
 
 def write_failure(folder: Path) -> None:
     """Mark a trial as failed, in an event file of its own: a later retry can take it back."""
+    _write_end(folder, api_pb2.STATUS_FAILURE)
+
+
+def write_stop(folder: Path) -> None:
+    """Mark a trial that a search has stopped as done, which can be taken back in the same way."""
+    withdraw_failure(folder)
+    _write_end(folder, api_pb2.STATUS_SUCCESS)
+
+
+def _write_end(folder: Path, status: int) -> None:
     writer = EventFileWriter(str(folder), filename_suffix=FAILED_SUFFIX)
-    writer.add_event(
-        Event(summary=session_end(api_pb2.STATUS_FAILURE), step=0, wall_time=time.time())
-    )
+    writer.add_event(Event(summary=session_end(status), step=0, wall_time=time.time()))
     writer.close()
 
 

@@ -8,6 +8,8 @@ from sweeps.definition.resolve import Versions
 from sweeps.definition.space import Trial
 from sweeps.errors import SweepsError
 from sweeps.planning.plan import Plan, decide, stale
+from sweeps.planning.search import Decision
+from sweeps.records.history import Report
 from sweeps.records.record import Record, Status
 
 
@@ -42,7 +44,11 @@ def test_failed_trials_alone_are_tried_again_on_request() -> None:
         [Trial(str(s), {}, str(s)) for s in Status],
         {str(s): Record(id=str(s), config={}, path=str(s), status=s) for s in Status},
     )
-    assert str(plan.only(["failed"])) == ("6 trials: 2 finished, 1 tried again, 3 left as they are")
+    assert str(plan.only(["failed"])) == (
+        "6 trials: 1 finished, 1 stopped, 1 tried again, 3 left as they are"
+    )
+    again = plan.only(["stopped"])  # by its id, which is its status here
+    assert [t.id for t in again.retry] == ["stopped"] and not again.stopped
     assert [t.id for t in plan.only(["interrupted"]).todo] == ["interrupted"]
     with pytest.raises(SweepsError, match="got 'fialed'; did you mean 'failed'"):
         plan.only(["fialed"])
@@ -56,6 +62,22 @@ def test_a_finished_trial_goes_on_if_it_is_to_train_longer(wanted: int, count: i
     record = Record("a", trial.config, "a", Status.FINISHED, recorded={"epochs": 5})
     assert len(decide([trial], {"a": record}, "epochs").resume) == count
     assert decide([trial], {"a": record}).keep == (trial,)
+
+
+def test_what_a_rung_has_stopped_goes_on_once_the_file_asks_for_all() -> None:
+    trial = Trial("a", {"epochs": 9}, "a")
+    history = [Report(n, {"loss": 1.0}, 1.0, f"{n}.pt") for n in range(3)]
+    at_rung = Record("a", {}, "a", Status.STOPPED, until=3, history=history, attempts=1)
+    decision = Decision((trial,), {"a": 3}, {"a": "rank 9 of 12 at epoch 3"}, {}, True, 2)
+    assert decide([trial], {"a": at_rung}, "epochs", decision).keep == (trial,)
+    higher = replace(decision, until={"a": 9})
+    plan = decide([trial], {"a": at_rung}, "epochs", higher)
+    assert plan.resume == (trial,) and plan.paused == {"a"} and plan.reached == {"a": 3}
+    assert decide([trial], {"a": at_rung}, "epochs").resume == (trial,)
+    cut = replace(at_rung, status=Status.INTERRUPTED)  # after its last report
+    assert decide([trial], {"a": cut}, "epochs", decision).keep == (trial,)
+    asked = replace(at_rung, until=None)  # by `sweeps stop`, or it diverged
+    assert decide([trial], {"a": asked}, "epochs").keep == (trial,)
 
 
 def test_a_failed_trial_that_was_not_tried_again_yet_is_tried_again() -> None:
