@@ -87,7 +87,7 @@ def test_failed_trials_alone_are_tried_again_on_request(
     values = EIGHT.replace("]", ",9]")
     done = sweep.run(values, "parameters.seconds=0", "--retry", "failed")
     assert done.returncode == 0, done.stderr
-    assert "9 trials: 7 finished, 1 tried again, 1 left as they are" in done.stdout
+    assert "9 trials: 6 finished, 1 stopped, 1 tried again, 1 left as they are" in done.stdout
     sweep.check_like(undisturbed, only={3})
 
 
