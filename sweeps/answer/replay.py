@@ -7,6 +7,7 @@ differs from then is named.
 
 import math
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -88,7 +89,8 @@ def replay(
     records = ledger.records(trials)
     if trial_id not in records:
         raise DirectoryError(
-            f"{directory} holds no trial {trial_id!r}; `sweeps status {directory}` lists them"
+            f"{directory} holds no trial {trial_id!r};"
+            f" `sweeps status {shlex.quote(str(directory))}` lists them"
         )
     record = records[trial_id]
     if not record.history or record.recorded is None:

@@ -28,7 +28,7 @@ def stop(
             raise SweepsError(f"{trial}: no trial of {directory}{nearest(trial, known)}")
     _ask(ledger, Request("stop", trials or []))
     what = f"{', '.join(trials)}: to stop at the next report" if trials else "the run is to end"
-    out.print(f"{what}; `sweeps run` with --retry ID goes on with one", soft_wrap=True)
+    out.print(f"{what}; `sweeps run` with --retry ID goes on with one")
     return 0
 
 
@@ -36,7 +36,7 @@ def stop(
 def pause(directory: Directory) -> int:
     """End a run; the same `sweeps run` goes on with what was under way."""
     _ask(_running(directory), Request("pause"))
-    out.print("the run is to end; the same command goes on", soft_wrap=True)
+    out.print("the run is to end; the same command goes on")
     return 0
 
 

@@ -72,7 +72,7 @@ def main() -> None:
         except OutputLost as lost:
             status = lost.exit_status
             if not lost.is_pipe:  # the reader of a pipe may well leave
-                err.print(f"error: {lost}", soft_wrap=True)
+                err.print(f"error: {lost}")
     try:
         sys.stdout.flush()
     except OutputLost as lost:

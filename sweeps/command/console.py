@@ -22,8 +22,10 @@ class Plain(Console):
         super().__init__(highlight=False, markup=False, emoji=False, stderr=stderr, quiet=quiet)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        texts = [Text(harmless(o, keep="\n")) if isinstance(o, str) else o for o in objects]
-        super().print(*texts, **options)
+        """Print lines as long as they are; a terminal wraps them, a pipe does not."""
+        plain = [str(each) if isinstance(each, Path) else each for each in objects]
+        texts = [Text(harmless(o, keep="\n")) if isinstance(o, str) else o for o in plain]
+        super().print(*texts, **{"soft_wrap": True, **options})
 
 
 out = Plain()
@@ -38,10 +40,10 @@ def exits(command: Callable[..., int]) -> Callable[..., None]:
         try:
             status = command(*args, **kwargs)
         except Interrupted as stop:
-            err.print(str(stop), soft_wrap=True)
+            err.print(str(stop))
             status = stop.exit_status
         except SweepsError as error:
-            err.print(f"error: {error}", soft_wrap=True)
+            err.print(f"error: {error}")
             status = error.exit_status
         raise typer.Exit(status)
 

@@ -132,7 +132,7 @@ class Lines(Shown):
         self._say(record, str(record.status), f"{what}   [{self._tally}]")
 
     def _say(self, record: Record, event: str, detail: str) -> None:
-        self._console.print(f"{record.id}  {event:<12}{detail}", soft_wrap=True)
+        self._console.print(f"{record.id}  {event:<12}{detail}")
 
 
 class LiveTable(Shown):

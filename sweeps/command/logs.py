@@ -36,7 +36,7 @@ def logs(
             shown = _show(ledger, record, "output.log", shown)
     errors = _show(ledger, record, "errors.log", 0)
     if not shown + errors:
-        out.print(f"{trial} has printed nothing", soft_wrap=True)
+        out.print(f"{trial} has printed nothing")
     return 0
 
 
@@ -65,5 +65,5 @@ def _show(ledger: Ledger, record: Record, name: str, start: int) -> int:
     elif new:
         lines = new.decode(errors="replace").split("\n")
         last = [line.rstrip("\r").rpartition("\r")[2] for line in lines]  # as it was left
-        out.print(harmless("\n".join(last), keep="\n\t"), end="", soft_wrap=True)
+        out.print(harmless("\n".join(last), keep="\n\t"), end="")
     return len(content)

@@ -41,9 +41,9 @@ def status(
     results = results_of(ledger, everything=everything)
     tables.print_table(out, tables.status_table(results))
     for note in results.notes:
-        err.print(note, soft_wrap=True)
+        err.print(note)
     running = "running now" if ledger.is_held() else "not running"
-    out.print(f"\n{summary(results)}; {running}", soft_wrap=True)
+    out.print(f"\n{summary(results)}; {running}")
     return 0
 
 
@@ -78,7 +78,7 @@ def show_results(
         raise SweepsError("give one of --trials, --configurations and --history")
     results = read_results(directory, everything=everything)
     for note in results.notes:
-        err.print(note, soft_wrap=True)
+        err.print(note)
     results = results.where(*(where or ()))
     by_configuration = configurations or (
         kind is Format.TABLE and results.standings.has_seeds and not (trials or history)
@@ -95,5 +95,5 @@ def show_results(
     else:
         tables.print_table(out, view.table())
         if (best := best_line(results)) and not history:
-            out.print(f"\n{best}", soft_wrap=True)
+            out.print(f"\n{best}")
     return 0

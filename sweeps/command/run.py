@@ -71,11 +71,11 @@ def run(
         announced.append(outlook)
         how = f"{outlook.share}; {tables.arrays_line(outlook)}"
         if outlook.plan.round and len(announced) > 1:
-            said.print(f"\n{outlook.plan}; {tables.arrays_line(outlook)}", soft_wrap=True)
+            said.print(f"\n{outlook.plan}; {tables.arrays_line(outlook)}")
             return
-        said.print(f"{sweep.file.name}  {outlook.plan}", soft_wrap=True)
+        said.print(f"{sweep.file.name}  {outlook.plan}")
         for line in (*outlook.notes, how):
-            said.print(line, soft_wrap=True)
+            said.print(line)
 
     try:
         results = sweep.run(
@@ -110,14 +110,14 @@ def run(
         return 0
     if not announced:
         why = sweep.ended or _nothing_to_do(results, folder)
-        said.print(f"{sweep.file.name}  nothing to do: {why}", soft_wrap=True)
+        said.print(f"{sweep.file.name}  nothing to do: {why}")
         for line in results.notes:
-            said.print(line, soft_wrap=True)
+            said.print(line)
     _print_results(said, results, folder)
     if quiet:
         _print_failures(err, results, folder)
     if sweep.ended:
-        said.print(f"ended before its time: {sweep.ended}", soft_wrap=True)
+        said.print(f"ended before its time: {sweep.ended}")
         return 1 if results.count(Status.FAILED) else 0
     left = len(announced[0].plan.leave) if announced else 0
     all_ended = results.count(Status.FINISHED, Status.STOPPED) + left == len(results)
@@ -141,7 +141,7 @@ def plan(
         directory, storage=storage, cpus=cpus, gpus=gpus, retry=retry or (), fresh=fresh
     )
     tables.print_table(out, tables.plan_table(outlook.plan, outlook.arrays))
-    out.print(f"\n{outlook.plan}, in {outlook.directory}", soft_wrap=True)
+    out.print(f"\n{outlook.plan}, in {outlook.directory}")
     apart = [f"not all in one, as {outlook.why_apart}"] if outlook.why_apart else []
     for line in (
         outlook.size,
@@ -150,30 +150,30 @@ def plan(
         *([f"about {clock(outlook.seconds)}, as epochs took so far"] if outlook.seconds else []),
         *apart,
     ):
-        out.print(line, soft_wrap=True)
+        out.print(line)
     return 0
 
 
 def _print_results(said: Plain, results: Results, folder: str) -> None:
     said.print()
     tables.print_table(said, views.usual(results).table())
-    said.print(f"\n{summary(results)}", soft_wrap=True)
+    said.print(f"\n{summary(results)}")
     if best := best_line(results):
-        said.print(best, soft_wrap=True)
+        said.print(best)
     if results.best and (checkpoint := results.kept_checkpoint(results.best)):
-        said.print(f"its checkpoint: {join(folder, checkpoint)}", soft_wrap=True)
+        said.print(f"its checkpoint: {join(folder, checkpoint)}")
     _print_failures(said, results, folder)
-    said.print(f"see it with: sweeps board {shlex.quote(folder)}", soft_wrap=True)
+    said.print(f"see it with: sweeps board {shlex.quote(folder)}")
 
 
 def _print_failures(said: Plain, results: Results, folder: str) -> None:
     failed = [row for row in results if row.status == Status.FAILED]
     for row in failed[:FEW]:
         log = join(folder, row.path, "errors.log")
-        said.print(f"why {row.id} failed: {log}", soft_wrap=True)
+        said.print(f"why {row.id} failed: {log}")
     if len(failed) > FEW:
         more = f"{len(failed) - FEW} more have failed: sweeps status {shlex.quote(folder)}"
-        said.print(more, soft_wrap=True)
+        said.print(more)
 
 
 def _nothing_to_do(results: Results, folder: str) -> str:

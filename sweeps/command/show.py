@@ -27,7 +27,7 @@ def report(
     from sweeps.answer.report.page import write_report  # imports NumPy and SciPy
 
     for path in write_report(directory, output=output, pictures=png, everything=everything):
-        out.print(path, soft_wrap=True)
+        out.print(path)
     return 0
 
 
@@ -44,7 +44,7 @@ def compare(
     tables.print_table(out, tables.comparison_table(found))
     out.print()
     for line in tables.comparison_lines(found):
-        out.print(line, soft_wrap=True)
+        out.print(line)
     return 0
 
 
@@ -58,7 +58,7 @@ def replay_trial(directory: Directory, trial: TrialId) -> int:
     done = replay(directory, trial, show)
     out.print()
     for line in tables.replay_lines(done):
-        out.print(line, soft_wrap=True)
+        out.print(line)
     return 1 if done.differences else 0
 
 
@@ -75,6 +75,6 @@ def board(
 
     try:
         with stops_as_interrupts():
-            return show_board(directories, port, lambda link: out.print(link, soft_wrap=True))
+            return show_board(directories, port, lambda link: out.print(link))
     except KeyboardInterrupt as stop:  # the way to end it
         return stop.exit_status if isinstance(stop, Stopped) else 0

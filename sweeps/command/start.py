@@ -1,5 +1,6 @@
 """`sweeps init`: a folder to begin with."""
 
+import shlex
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -51,7 +52,7 @@ def init(
             text = text.replace("name: mine", f"name: {quoted}", 1)
         (folder / file).write_text(text, encoding="utf-8")
         out.print(f"wrote {folder / file}")
-    out.print(f"\nrun it with: cd {name} && sweeps run sweep.yaml")
+    out.print(f"\nrun it with: cd {shlex.quote(name)} && sweeps run sweep.yaml")
     return 0
 
 
@@ -74,6 +75,6 @@ def _convert(source: Path) -> int:
         raise SweepsError(f"{target} cannot be written: {error.strerror}") from None
     out.print(f"wrote {target}")
     for note in found.notes:
-        out.print(f"note: {note}", soft_wrap=True)
+        out.print(f"note: {note}")
     out.print("\ncheck it with: sweeps plan sweep.yaml")
     return 0

@@ -50,7 +50,7 @@ def submit(
     if stop:
         ended = Jobs(address).stop(stop)
         more = "; submit the same sweep again to go on" if ended == "stopped" else " before"
-        out.print(f"{stop} {ended}{more}", soft_wrap=True)
+        out.print(f"{stop} {ended}{more}")
         return 0
     if follow:
         return _follow(Jobs(address), follow)
@@ -75,7 +75,7 @@ def submit(
         )
     except KeyboardInterrupt:
         raise Interrupted("interrupted before the job was submitted") from None
-    out.print(f"job {job}, into {place}", soft_wrap=True)
+    out.print(f"job {job}, into {place}")
     return _follow(jobs, job)
 
 
@@ -83,10 +83,10 @@ def _tell_of_package(package: Package) -> None:
     if package.source is None:
         out.print("ships no code but Sweepboard's own")
         return
-    out.print(f"ships {package}, from {package.source}", soft_wrap=True)
+    out.print(f"ships {package}, from {package.source}")
     if package.left_out:
         listed = ", ".join(f"{name} ({why})" for name, why in package.left_out.items())
-        out.print(f"left out: {listed}", soft_wrap=True)
+        out.print(f"left out: {listed}")
 
 
 def _follow(jobs: Jobs, job: str) -> int:
@@ -94,8 +94,8 @@ def _follow(jobs: Jobs, job: str) -> int:
     try:
         return jobs.follow(
             job,
-            show=lambda line: out.print(line, soft_wrap=True),
-            warn=lambda text: err.print(text, soft_wrap=True),
+            show=lambda line: out.print(line),
+            warn=lambda text: err.print(text),
         )
     except KeyboardInterrupt:
         raise Interrupted(jobs.afterwards(job)) from None

@@ -164,11 +164,11 @@ def print_table(console: Console, table: Table) -> None:
     """Print a table, on a terminal no wider than that if what matters most allows it."""
     lines, left_out = table.fit(console.width if console.is_terminal else None)
     for number, line in enumerate(lines):
-        console.print(Text(line, style="bold" if number == 0 else ""), soft_wrap=True)
+        console.print(Text(line, style="bold" if number == 0 else ""))
     if left_out:
         names = ", ".join(left_out)
         said = f"(left out, for want of width: {names}; a pipe, as to `less -S`, shows all)"
-        console.print(Text(said, style="dim"), soft_wrap=True)
+        console.print(Text(said, style="dim"))
 
 
 def replay_lines(done: Replay) -> list[str]:

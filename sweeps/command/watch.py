@@ -40,7 +40,7 @@ def _tell(ledger: Ledger) -> None:
     while True:
         running, line = ledger.is_held(), _look(ledger)[-1]
         if line != said:
-            out.print(line, soft_wrap=True)
+            out.print(line)
             said = line
         if not running:
             return
