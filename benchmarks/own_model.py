@@ -51,6 +51,9 @@ def main() -> None:
     arrays = sweep.plan(cpus=2, gpus=0).arrays
     module, _, name = str(sweep.file.train).partition(":")
     task = getattr(importlib.import_module(module), name)
+    short = Sweep.from_yaml("sweep.yaml", ["parameters.epochs=1"])
+    for trials in ([short.trials[:4]], [[trial] for trial in short.trials[:1]]):
+        train(task, trials)  # what is set up once in a process
     together = train(task, arrays)
     alone = train(task, [[trial] for trial in sweep.trials])
     found = {"trials": len(sweep.trials), "arrays": [len(array) for array in arrays]}
