@@ -68,8 +68,8 @@ class Watch(threading.Thread):
     def error(self) -> CannotGoOn:
         """What to say of a Ray that is gone."""
         return CannotGoOn(
-            f"Ray has ended: {self.lost} was killed, crashed, or ran out of memory; what was"
-            " recorded is kept: run the same command again"
+            f"Ray has ended: {self.lost} was killed, crashed, or ran out of memory, or of time on a"
+            " busy machine; what was recorded is kept: run the same command again"
         )
 
     def settle(self) -> None:
