@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.commands import run_command
 from tests.faults.conftest import Sweep, scalar_steps
 from tests.shared import RunHere
 
@@ -66,6 +67,38 @@ def test_damage_of_every_kind_is_mended_also_in_another_place(
     assert "8 trials: 8 continued from epochs 2 to 3" in done.stdout
     sweep.check_like(undisturbed)
     assert {row["epochs"] for row in sweep.rows().values()} == {4}
+
+
+SINCE: dict[int, Callable[[Path], Any]] = {
+    1: lambda folder: cut(folder / "history.jsonl"),
+    2: lambda folder: empty(folder / "history.jsonl"),
+    3: lambda folder: (folder / "history.jsonl").unlink(),
+    4: lambda folder: flip(folder / "history.jsonl"),
+    5: lambda folder: [path.unlink() for path in folder.glob("events.out.tfevents.*")],
+    6: lambda folder: shutil.copytree(folder, folder.with_name(f"x=6,copy,{folder.name[-8:]}")),
+}
+
+
+def test_damage_to_what_has_finished_is_told_by_every_command_and_mended_by_run(
+    sweep: Sweep, undisturbed: dict[int, Any], run_here: RunHere
+) -> None:
+    """No trial is trained again; a copy of a folder is not taken for the trial."""
+    assert sweep.go_on(run_here, "parameters.seconds=0").returncode == 0
+    trials = sweep.trials()
+    for x, damage in SINCE.items():
+        damage(trials[x])
+    assert sweep.numbers() == {x: undisturbed[x] for x in SINCE}
+    read = run_command("status", str(sweep.directory), cwd=sweep.folder)
+    planned = run_command("plan", "sweep.yaml", "parameters.seconds=0", cwd=sweep.folder)
+    run = sweep.go_on(run_here, "parameters.seconds=0")
+    for done, said in ((read, read.stderr), (planned, planned.stdout), (run, run.stdout)):
+        assert done.returncode == 0, done.stderr
+        assert "its history.jsonl was damaged, and is taken from the copy in its trial.js" in said
+        assert "events for TensorBoard were lost; `sweeps run` writes its scalars again" in said
+    assert "6 trials: 6 finished, in " in planned.stdout
+    assert "nothing to do: all trials in runs/chained have finished" in run.stdout
+    assert "note: " not in sweep.go_on(run_here, "parameters.seconds=0").stdout
+    sweep.check_like(undisturbed, only=set(SINCE))
 
 
 def add_line(sweep: Sweep, line: str) -> None:
