@@ -133,9 +133,10 @@ class Cluster:
         for pid in marked(self.mark):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for process in [*self._started, self._observer]:
-            if process:
-                process.wait()
+        for process in self._started:
+            process.wait()
+        if self._observer:
+            self._observer.communicate()  # and close its pipes
 
 
 @pytest.fixture(scope="module")
