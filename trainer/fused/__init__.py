@@ -15,6 +15,7 @@ each computes what it would alone, up to the order of floating-point sums.
     convolution.py          a convolution, its pooling and its ReLU, for the layers in lanes
     forward.py backward.py  its kernels,
     tiles.py                and what they work on
+    cells.py                what an LSTM's step does between two matrix products
     gather.py               a batch of images, for those layers
     vectors.py              the language that kernels are written in, compiled by LLVM
     streams.py              each member's random numbers

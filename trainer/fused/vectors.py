@@ -10,6 +10,7 @@ that is the point: it is for the author of a kernel to say what does. Compiling 
 """
 
 import ctypes
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from functools import cache
 from typing import Any, Literal, TypeAlias
 
 from llvmlite import binding, ir
+
+LOG_2 = (0.693145751953125, 1.428606820309417e-06)
+"""Its first digits, exact in 32 bits, and the rest."""
 
 INDEX, BYTE = ir.IntType(64), ir.IntType(8)
 
@@ -216,6 +220,42 @@ class Code:
     def root(self, a: Any) -> Any:
         return self._builder.call(self._program.root, [a])
 
+    def exp(self, a: Any) -> Any:
+        """e to a power: two to a whole one, times a series for what is left, to the last digit."""
+        builder, program = self._builder, self._program
+        terms, least, most = (14, -708.0, 709.0) if program.bits == 64 else (8, -87.0, 88.0)
+        a = self.select(builder.fcmp_ordered("<", a, self.constant(least)), self.constant(least), a)
+        a = self.select(builder.fcmp_ordered(">", a, self.constant(most)), self.constant(most), a)
+        halves = self.multiply_add(a, self.constant(1 / math.log(2)), self.constant(0.5))
+        whole = builder.call(program.floor, [halves])
+        rest = a
+        for part in LOG_2:
+            rest = self.multiply_add(whole, self.constant(-part), rest)
+        series = self.constant(1 / math.factorial(terms - 1))
+        for power in reversed(range(terms - 1)):
+            series = self.multiply_add(series, rest, self.constant(1 / math.factorial(power)))
+        return self.multiply(series, self._two_to(whole))
+
+    def _two_to(self, whole: Any) -> Any:
+        """Two to a whole power, by writing it where a number has its exponent."""
+        bits, builder = self._program.bits, self._builder
+        kind = ir.IntType(bits)
+        several = ir.VectorType(kind, self.width)
+        number = builder.fcmp_ordered("ord", whole, whole)  # else what is not one has no bits
+        power = builder.fptosi(self.select(number, whole, self.constant(0)), several)
+        bias, places = (1023, 52) if bits == 64 else (127, 23)
+        biased = builder.add(power, ir.Constant(several, [bias] * self.width))
+        shifted = builder.shl(biased, ir.Constant(several, [places] * self.width))
+        return builder.bitcast(shifted, self.vector)
+
+    def sigmoid(self, a: Any) -> Any:
+        one = self.constant(1)
+        return self.divide(one, self.add(one, self.exp(self.subtract(self.constant(0), a))))
+
+    def tanh(self, a: Any) -> Any:
+        twice = self.sigmoid(self.add(a, a))
+        return self.subtract(self.add(twice, twice), self.constant(1))
+
     def larger(self, a: Any, b: Any) -> Any:
         """Where ``a > b``, or ``a`` is not a number: so that those win, as in torch."""
         above = self._builder.fcmp_ordered(">", a, b)
@@ -260,18 +300,19 @@ class Program:
     def __init__(self, machine: Machine, *, double: bool) -> None:
         self._machine = machine
         self.width = machine.vector_bytes // (8 if double else 4)
+        self.bits = 64 if double else 32
         self.number = ir.DoubleType() if double else ir.FloatType()
         self.vector = ir.VectorType(self.number, self.width)
         self.module = ir.Module()
         self.multiply_add = self._intrinsic("fmuladd", self.vector, [self.vector] * 3)
         self.root = self._intrinsic("sqrt", self.vector, [self.vector])
+        self.floor = self._intrinsic("floor", self.vector, [self.vector])
         self.reduce = self._intrinsic("vector.reduce.fadd", self.number, [self.number, self.vector])
 
     def _intrinsic(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
         """One of LLVM's own functions, for these vectors."""
-        bits = 64 if isinstance(self.number, ir.DoubleType) else 32
         kind = ir.FunctionType(result, arguments)
-        return ir.Function(self.module, kind, f"llvm.{name}.v{self.width}f{bits}")
+        return ir.Function(self.module, kind, f"llvm.{name}.v{self.width}f{self.bits}")
 
     def compile(self, name: str, pointers: int, indices: int) -> Callable[..., None]:
         """One of its functions as machine code; Python's lock is released while it runs.

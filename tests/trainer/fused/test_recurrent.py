@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from tests.trainer.fused.both import build, learns_the_same
-from trainer.fused import CannotFuse, ModuleArray
+from trainer.fused import CannotFuse, ModuleArray, cells
 
 EXAMPLE = (2, 7, 5)
 """Sequences of seven steps of five numbers."""
@@ -36,6 +36,38 @@ class Last(nn.Module):
 )  # fmt: skip
 def test_recurrent_layers(kind: type[nn.RNNBase], settings: dict[str, object]) -> None:
     learns_the_same(lambda: Last(kind, **settings), torch.rand(*EXAMPLE))
+
+
+def test_an_lstm_of_whole_vectors_has_kernels_of_its_own() -> None:
+    def make() -> nn.Module:
+        return nn.Sequential(nn.Linear(5, 5), _Outputs(nn.LSTM(5, 32, 2, batch_first=True)))
+
+    learns_the_same(make, torch.rand(*EXAMPLE))
+
+
+class _Outputs(nn.Module):
+    def __init__(self, cells: nn.Module) -> None:
+        super().__init__()
+        self.cells = cells
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs, (hidden, cell) = self.cells(x)
+        return torch.cat((3 * outputs[:, ::2].mean(dim=1), hidden[0], cell[1]), dim=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_kernels_keep_extremes_and_what_is_not_a_number(dtype: torch.dtype) -> None:
+    gates = torch.tensor([0.0, 1e-4, -3, 30, -30, 1e4, -1e4, torch.nan], dtype=dtype).repeat(2)
+    now = gates.expand(1, 1, 4, 16).reshape(1, 1, 64).contiguous()
+    active, cell = torch.empty(1, 1, 1, 64, dtype=dtype), torch.zeros(1, 2, 1, 16, dtype=dtype)
+    squashed, outputs = (torch.empty(1, 1, 1, 16, dtype=dtype) for _ in range(2))
+    cells.there(0, now, active, cell, squashed, outputs)
+    want = now.sigmoid()
+    want[..., 48:] = now[..., 48:].tanh()
+    rounding = 4 * torch.finfo(dtype).eps
+    torch.testing.assert_close(active[0], want, rtol=rounding, atol=rounding, equal_nan=True)
+    new = want[..., :16] * want[..., 48:]
+    torch.testing.assert_close(cell[:, 1], new, rtol=rounding, atol=rounding, equal_nan=True)
 
 
 class TimeFirst(nn.Module):

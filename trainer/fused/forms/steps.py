@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from trainer.fused.common import MULTIPLE
+
 
 class LSTMSteps(torch.autograd.Function):
     """gates (K, T, N, 4 H) in the order i, f, o, g; weight (K, 4 H, H); states (K, N, H).
@@ -28,8 +30,13 @@ class LSTMSteps(torch.autograd.Function):
         squashed, outputs = (gates.new_empty(models, steps, count, size) for _ in range(2))
         cells[:, 0] = cell
         turned, state = weight.transpose(1, 2), hidden
+        compiled = _may_be_compiled(gates, size)
         for t in range(steps):
             now = torch.baddbmm(gates[:, t], state, turned)
+            if compiled:
+                compiled.there(t, now, active, cells, squashed, outputs)
+                state = outputs[:, t]
+                continue
             torch.sigmoid(now[..., : 3 * size], out=active[:, t, :, : 3 * size])
             torch.tanh(now[..., 3 * size :], out=active[:, t, :, 3 * size :])
             i, f, o, g = active[:, t].split(size, dim=-1)
@@ -42,28 +49,66 @@ class LSTMSteps(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        to_outputs, to_cell = gradients
+        to_outputs, to_cell = gradients[0].contiguous(), gradients[1].clone()
         weight, hidden, active, cells, squashed, outputs = ctx.saved_tensors
-        size, steps = outputs.shape[-1], outputs.shape[1]
-        i, f, o, g = active.split(size, dim=-1)
-        through_cell = o * (1 - squashed * squashed)
-        slopes = active * (1 - active)  # of the sigmoids
-        torch.sub(1, g * g, out=slopes[..., 3 * size :])
         to_gates = torch.empty_like(active)
-        to_cell, to_state = to_cell.clone(), torch.zeros_like(hidden)
-        for t in reversed(range(steps)):
-            to_state = to_state + to_outputs[:, t]
-            to_cell.addcmul_(to_state, through_cell[:, t])
-            to_i, to_f, to_o, to_g = to_gates[:, t].split(size, dim=-1)
-            torch.mul(to_cell, g[:, t], out=to_i)
-            torch.mul(to_cell, cells[:, t], out=to_f)
-            torch.mul(to_state, squashed[:, t], out=to_o)
-            torch.mul(to_cell, i[:, t], out=to_g)
-            now = to_gates[:, t].mul_(slopes[:, t])
-            to_cell.mul_(f[:, t])
-            to_state = torch.bmm(now, weight)
+        to_cell = to_cell.contiguous()
+        to_state = torch.zeros_like(to_cell)
+        tensors = (to_outputs, active, cells, squashed, to_gates)
+        compiled = _may_be_compiled(active, outputs.shape[-1])
+        slopes = None if compiled else _slopes(active, squashed)
+        for t in reversed(range(outputs.shape[1])):
+            if compiled:
+                compiled.back(t, to_state, to_cell, *tensors)
+            else:
+                _step_back(t, to_state, to_cell, slopes, *tensors)
+            to_state = torch.bmm(to_gates[:, t], weight)
         before = torch.cat((hidden.unsqueeze(1), outputs[:, :-1]), dim=1)
         return to_gates, _product(to_gates, before), to_state, to_cell
+
+
+def _may_be_compiled(gates: Tensor, size: int) -> Any:
+    """The kernels for what is between two products, where they can be used; else ``None``."""
+    if gates.device.type != "cpu" or gates.dtype not in (torch.float32, torch.float64):
+        return None
+    if size % MULTIPLE:
+        return None
+    from trainer.fused import cells  # LLVM, which GPUs do not need
+
+    return cells
+
+
+def _slopes(active: Tensor, squashed: Tensor) -> tuple[Tensor, Tensor]:
+    """Of all gates, and of a cell's gradient through the states, for all steps at once."""
+    size = squashed.shape[-1]
+    _, _, o, g = active.split(size, dim=-1)
+    slopes = active * (1 - active)
+    torch.sub(1, g * g, out=slopes[..., 3 * size :])
+    return slopes, o * (1 - squashed * squashed)
+
+
+def _step_back(
+    t: int,
+    to_state: Tensor,
+    to_cell: Tensor,
+    slopes: Any,
+    to_outputs: Tensor,
+    active: Tensor,
+    cells: Tensor,
+    squashed: Tensor,
+    to_gates: Tensor,
+) -> None:
+    """As :func:`trainer.fused.cells.back`, in operations of torch."""
+    i, f, _, g = active[:, t].split(squashed.shape[-1], dim=-1)
+    to_state = to_state + to_outputs[:, t]
+    to_cell.addcmul_(to_state, slopes[1][:, t])
+    to_i, to_f, to_o, to_g = to_gates[:, t].split(squashed.shape[-1], dim=-1)
+    torch.mul(to_cell, g, out=to_i)
+    torch.mul(to_cell, cells[:, t], out=to_f)
+    torch.mul(to_state, squashed[:, t], out=to_o)
+    torch.mul(to_cell, i, out=to_g)
+    to_gates[:, t].mul_(slopes[0][:, t])
+    to_cell.mul_(f)
 
 
 class GRUSteps(torch.autograd.Function):
