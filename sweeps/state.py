@@ -120,6 +120,8 @@ class State:
         records = ledger.records(plan.keep + plan.todo + plan.leave)
         notes = [*damage_notes(records.values()), *stale(plan, records, self.versions())]
         size = size_line(file.space, len(self.trials) // file.seeds, file.search)
+        if self._course and len(self._course.rungs) > 1:
+            size += f"; rungs at epochs {', '.join(map(str, self._course.rungs))}"
         largest = max((len(array) for array in arrays), default=1)
         seconds = seconds_of(
             arrays,

@@ -41,6 +41,9 @@ class Course:
         budget: the parameter that says how long a trial trains, if there is one.
         recorded: of the search when the sweep was last run, as :attr:`state` was.
         others: the records of trials that were there when the sweep was first searched so.
+
+    Attributes:
+        rungs: the epochs of each, the last one the whole budget.
     """
 
     def __init__(
@@ -63,9 +66,10 @@ class Course:
             key for key, r in known.items() if r.status is Status.FINISHED and score(r.history)
         ]
         values = [(self._flat(known[key]), score(known[key].history)) for key in self._before]
+        self.rungs = rungs_of(file.search.halving if file.search else None, self._whole())
         self._searching = Searching(
             self._proposer(trials, make, [(c, v) for c, v in values if v is not None]),
-            rungs_of(file.search.halving if file.search else None, self._whole()),
+            self.rungs,
             file.search.halving.factor if file.search and file.search.halving else 1,
             self._rung_measure(score),
             score,

