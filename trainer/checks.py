@@ -25,16 +25,20 @@ def check(setup: "Setup") -> None:
         raise ValueError("label_smoothing: this task's loss does not take it")
     if task.verify:
         task.verify(setup.config)
-    if task.config is not Settings:
-        return  # the parameters are declared, and all are valid
-    free = setup.config.keys() - Settings.model_fields.keys()
-    read = _read(setup)
-    if not task.step:  # what a step reads is seen only when it is called
-        given = {name: setup.config[name] for name in free}
-        optional = dict.fromkeys(read, (Any, None))
-        create_model("Parameters", __base__=Settings, **optional).model_validate(given)  # type: ignore[call-overload]
+    if task.config is Settings:  # else the parameters are declared, and all of these are valid
+        _check_names(setup)
     if not task.fetch:  # else the data may not be there yet
         check_size(setup)
+
+
+def _check_names(setup: "Setup") -> None:
+    """Raise ``ValidationError`` for parameters that nobody reads."""
+    read = _read(setup)
+    if setup.task.step:  # what a step reads is seen only when it is called
+        return
+    free = {k: v for k, v in setup.config.items() if k not in Settings.model_fields}
+    fields: Any = dict.fromkeys(read, (Any, None))
+    create_model("Parameters", __base__=Settings, **fields).model_validate(free)
 
 
 def takes_smoothing(loss: Any) -> bool:

@@ -91,12 +91,10 @@ class Split:
         """
         if order is None and self.chosen is None:
             for start in range(0, len(self), size):
-                part = slice(start, start + size)
-                yield self._take(lambda tensor, part=part: tensor[part], device)  # type: ignore[misc]
+                yield self._take(slice(start, start + size), device)
             return
-        positions = self.positions(order)
-        for index in positions.split(size):
-            yield self._take(lambda tensor, index=index: tensor[index], device)  # type: ignore[misc]
+        for index in self.positions(order).split(size):
+            yield self._take(index, device)
 
     def positions(self, order: Order | None) -> Tensor:
         """Where the examples lie, in an order, or as stored."""
@@ -106,8 +104,8 @@ class Split:
         drawn = order.positions.to(home)
         return drawn if self.chosen is None else self.chosen[drawn]
 
-    def _take(self, select: Callable[[Tensor], Tensor], device: torch.device | None) -> Batch:
-        move: Callable[[Tensor], Tensor] = lambda t: select(t).to(device)  # noqa: E731
+    def _take(self, index: slice | Tensor, device: torch.device | None) -> Batch:
+        move: Callable[[Tensor], Tensor] = lambda tensor: tensor[index].to(device)  # noqa: E731
         return as_inputs(each(move, self.inputs)), as_targets(each(move, self.targets))
 
 
