@@ -187,6 +187,7 @@ def compare(options: argparse.Namespace, arguments: list[str]) -> dict[str, Any]
                 "goal": round(goal, 4),
                 "seconds_to_goal": first_at(reports, goal),
                 "seconds": round(reports[-1][0], 1),
+                "seconds_to_first_report": round(reports[0][0], 1),
                 "best": max(accuracy for _, accuracy, _ in reports),
                 "epochs": len(reports),
             }
