@@ -99,6 +99,12 @@ class Stream(io.TextIOBase):
     def writable(self) -> bool:
         return True
 
+    def __getattr__(self, name: str) -> Any:
+        """What else people's modules may ask of a stream: ``reconfigure``, ``line_buffering``."""
+        if name == "_stream":
+            raise AttributeError(name)
+        return getattr(self._stream, name)
+
 
 def take_over() -> None:
     """Let all that writes to the standard streams write to ours; closed ones become harmless.
