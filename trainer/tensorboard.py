@@ -162,13 +162,17 @@ def _add_histogram(writer: SummaryWriter, tag: str, values: Tensor, epoch: int) 
 
 
 def _session_group(name: str, row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """A run is a group of its own; those named ``…,seed=<n>,<id>`` share one without the seed."""
-    seeded = re.fullmatch(r"(?P<values>.*?),?seed=[^,]*,[^,]*", name)
-    if not seeded:
+    """A run is a group of its own, but the trials of a sweep, ``<values>,seed=<n>,<id>``.
+
+    Those that differ in nothing but the seed share one, and are its sessions.
+    """
+    *values, trial = name.split(",")
+    if not re.fullmatch(r"[a-z2-7]{8}", trial):
         return dict(row), name
     rest = {key: value for key, value in row.items() if key != "seed"}
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:4]
-    return rest, f"{seeded['values'] or 'seeds'},{digest}"
+    swept = ",".join(value for value in values if not value.startswith("seed="))
+    return rest, f"{swept or 'all'},{digest}"
 
 
 def _session_end(status: int) -> Summary:

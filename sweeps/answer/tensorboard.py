@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO
@@ -111,6 +112,11 @@ def _address(errors: IO[str]) -> str:
 
 def _drain(errors: IO[str]) -> None:
     """Pass on what TensorBoard complains of."""
+    with suppress(ValueError):  # it is closed at the end
+        _pass_on(errors)
+
+
+def _pass_on(errors: IO[str]) -> None:
     for line in errors:
         if re.match(r"[EF]\d{4} |\w*Error|Traceback", line):
             sys.stderr.write(line)

@@ -118,15 +118,16 @@ def session_end(status: int) -> Summary:
 def session_group(name: str, row: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """The HParams row of a trial, and the group that it is shown in, by the name of its folder.
 
-    A trial is a group of its own, but the seeds of one configuration share one, as its sessions.
-    The group's row then has no seed. A hash keeps apart what looks the same in a name.
+    The seeds of a configuration share a group, also those that are added later; the trials are its
+    sessions. The group's row has no seed. A hash keeps apart what looks the same in a name.
     """
-    seeded = re.fullmatch(r"(?P<values>.*?),?seed=[^,]*,[^,]*", name)
-    if not seeded:
+    *values, trial = name.split(",")
+    if not re.fullmatch(r"[a-z2-7]{8}", trial):
         return dict(row), name
     rest = {key: value for key, value in row.items() if key != "seed"}
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:4]
-    return rest, f"{seeded['values'] or 'seeds'},{digest}"
+    swept = ",".join(value for value in values if not value.startswith("seed="))
+    return rest, f"{swept or 'all'},{digest}"
 
 
 def hparam_values(config: Mapping[str, Any]) -> dict[str, Any]:

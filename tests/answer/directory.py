@@ -12,6 +12,10 @@ from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview, Record, Status
 
 
+_AS_LETTERS = str.maketrans("0189", "abcd")
+"""Of the digits, ids have 2 to 7."""
+
+
 @dataclass(frozen=True)
 class Made:
     """A trial as it is to be found: its parameters, what it reported, and where it stands."""
@@ -41,7 +45,7 @@ def write_sweep(
     """
     ledger, listed = Ledger(folder), []
     for number, made in enumerate(trials):
-        key = made.id or f"t{number:07d}"
+        key = made.id or f"t{number:07d}".translate(_AS_LETTERS)
         config = {"seed": 0, **made.config}
         values = {k: v for k, v in made.config.items() if k == "lr"} | {"seed": config["seed"]}
         label = ",".join(f"{k}={v}" for k, v in values.items()) if seeded else f"n={number}"

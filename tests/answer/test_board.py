@@ -83,12 +83,13 @@ def test_a_folder_of_sweeps_is_one_board_and_one_line_tells_where(tmp_path: Path
     ("name", "group"),
     [
         ("lr=0.1,seed=2,abcdefgh", r"lr=0.1,[0-9a-f]{4}"),
-        ("seed=2,abcdefgh", r"seeds,[0-9a-f]{4}"),
-        ("lr=0.1,abcdefgh", "lr=0.1,abcdefgh"),
-        ("abcdefgh", "abcdefgh"),
+        ("seed=2,abcdefgh", r"all,[0-9a-f]{4}"),
+        ("lr=0.1,abcdefgh", r"lr=0.1,[0-9a-f]{4}"),  # seeds may be added later
+        ("abcdefgh", r"all,[0-9a-f]{4}"),
+        ("my-own-run", "my-own-run"),
     ],
 )
-def test_a_trial_is_its_own_group_unless_it_is_a_seed_of_several(name: str, group: str) -> None:
+def test_trials_that_differ_in_the_seed_alone_are_one_group(name: str, group: str) -> None:
     row, found = session_group(name, {"lr": 0.1, "seed": 2})
     assert re.fullmatch(group, found)
     assert ("seed" in row) == (found == name)

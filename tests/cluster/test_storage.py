@@ -51,7 +51,8 @@ def test_a_sweep_goes_to_a_bucket_and_is_read_there_as_a_folder_is(
     status = run_command("status", sweep.uri, cwd=sweep.folder, **bucket.env)
     assert "6 trials: 6 finished; not running" in status.stdout
     report = run_command("report", sweep.uri, cwd=sweep.folder, **bucket.env)
-    assert report.stdout.count("<path") == 6
+    assert report.stdout == f"{sweep.uri}/report.html\n"
+    assert b"How it was run" in bucket.files(sweep.key)["report.html"]
     board = open_board(sweep.uri, **bucket.env)
     assert len(board.wait_for_runs(6)) == 6
 
