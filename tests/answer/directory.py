@@ -11,7 +11,6 @@ from sweeps.records.history import Report, append_report
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview, Record, Status
 
-
 _AS_LETTERS = str.maketrans("0189", "abcd")
 """Of the digits, ids have 2 to 7."""
 
