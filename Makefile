@@ -18,7 +18,8 @@ sweep: $(VENV)/ready
 # first what measures the machine; then three files at a time, on two cores: tests often wait
 test: $(VENV)/ready-to-test
 	@$(BIN)/pytest -m alone
-	@$(BIN)/pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder \
+		--max-worker-restart 0
 
 test-quick: $(VENV)/ready-to-test
 	@$(BIN)/pytest -m "not ray" --numprocesses 2 --dist loadfile

@@ -20,6 +20,8 @@ def test_missing_data_that_cannot_be_fetched_are_told_with_every_way_out(
     monkeypatch.setenv("SWEEPS_DATA", str(tmp_path / "data"))
     for name, value in OFFLINE.items():
         monkeypatch.setenv(name, value)
+    # what urlopen keeps has the proxies of whoever was the first in this process to call it
+    monkeypatch.setattr("urllib.request._opener", None)
     before = lay_out(Case("", (), {"sweep.yaml": FASHION}, nothing), here)
     result = CliRunner().invoke(app, ["run", "sweep.yaml"])
     assert result.exit_code == 2

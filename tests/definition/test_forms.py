@@ -78,7 +78,7 @@ def test_what_cannot_be_called_is_refused_with_the_form_that_is_meant(
 
 def test_the_users_own_module_of_a_name_of_ours_is_theirs(here: Path) -> None:
     (here / "trainer.py").write_text("def train(config): ...\n")
-    ours = sys.modules.get("trainer")
+    ours = {name: module for name, module in sys.modules.items() if _is_trainer(name)}
     try:
         name, search = places("trainer:train", here / "sweep.yaml")
         found = find_module("trainer", name, search)
@@ -87,10 +87,13 @@ def test_the_users_own_module_of_a_name_of_ours_is_theirs(here: Path) -> None:
         shipped = find_module("trainer", name, search)
         assert hasattr(shipped, "Task")
     finally:
-        for each in [m for m in sys.modules if m.partition(".")[0] == "trainer"]:
-            del sys.modules[each]
-        if ours:
-            sys.modules["trainer"] = ours
+        for name in filter(_is_trainer, list(sys.modules)):
+            del sys.modules[name]
+        sys.modules.update(ours)
+
+
+def _is_trainer(module: str) -> bool:
+    return module.partition(".")[0] == "trainer"
 
 
 def test_a_file_is_looked_for_beside_the_sweep_file_and_so_are_modules(here: Path) -> None:

@@ -12,6 +12,7 @@ from tensorboard.plugins.hparams import metadata
 from tests.commands import run_command
 from tests.examples.killed import METRIC
 
+pytestmark = pytest.mark.ray
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SWEEP = f"""
 name: functions

@@ -30,14 +30,14 @@ SECRETS = {
 MODULE = """
 import os, time
 from pathlib import Path
-import ray, trainer
+import trainer
 
 def train(config, *, report, log_dir):
     scratch = Path(os.environ["SCRATCH"])
     print("training with", config)
     (scratch / "token").write_text(os.environ["RAY_AUTH_TOKEN"])
     (scratch / "key").write_text(os.environ["AWS_SECRET_ACCESS_KEY"])
-    (scratch / "address.part").write_text(ray.get_runtime_context().gcs_address)
+    (scratch / "address.part").write_text(os.environ["RAY_ADDRESS"])
     (scratch / "address.part").rename(scratch / "address")
     while not (scratch / "looked").exists():
         time.sleep(0.05)

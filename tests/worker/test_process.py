@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import run_command, wait_until
 
+pytestmark = pytest.mark.ray
 HERE = Path(__file__).parent
 SWEEP = """
 name: cases
