@@ -30,6 +30,7 @@ from sweeps.records.requests import Request, accepted, forget, heard
 from sweeps.state import Outlook, State, Wanted
 from sweeps.storage.remote_ledger import open_ledger
 from sweeps.worker.job import refuse_inside_a_trial
+from sweeps.worker.processes import nursery
 
 
 class Sweep:
@@ -268,9 +269,10 @@ class Sweep:
             self._resolved.prepare(trial.config for trial in plan.todo)
             return remote.remote_ray(address, asked)
         node = local.this_machine(cpus, gpus)
-        decide_share(self.file.resources, [node])
+        share = decide_share(self.file.resources, [node])
         self._resolved.prepare(trial.config for trial in plan.todo)
-        return local.local_ray(node)
+        preload, threads = self._resolved.imports, max(1, int(share.cpu))
+        return local.local_ray(node, lambda folder: nursery(folder, preload, threads))
 
     def _train(
         self,

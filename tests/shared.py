@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from sweeps.cluster.local import local_ray
 from sweeps.planning.shares import Node
+from sweeps.worker.processes import nursery
 from tests.commands import Done, in_process, run_command
 
 RunHere = Callable[..., Done]
@@ -23,7 +24,7 @@ def ray_of_tests() -> Iterator[None]:
     """A Ray of this process's own with two processors, for every sweep that only needs some Ray."""
     before = dict(os.environ)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # tests rewrite modules within a second
-    with local_ray(Node(2, 0)):
+    with local_ray(Node(2, 0), lambda folder: nursery(folder, ["ray.cloudpickle", "torch"], 1)):
         inside = dict(os.environ)
         _become(before)
         yield

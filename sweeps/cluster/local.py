@@ -3,8 +3,8 @@
 import logging
 import os
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -62,11 +62,18 @@ def count_gpus() -> int:
         return 0
 
 
+Beside = Callable[[Path], AbstractContextManager[None]]
+"""Something that lasts as long as a Ray, and may use its folder."""
+
+
 @contextmanager
-def local_ray(node: Node) -> Iterator[list[Node]]:
+def local_ray(node: Node, beside: Beside = lambda _: nullcontext()) -> Iterator[list[Node]]:
     """A Ray of our own on this machine: quiet, loopback, no dashboard, with a token of its own.
 
     A Ray that the calling program has started already is used instead, and left running.
+
+    Args:
+        beside: what is started before Ray, and so meanwhile.
     """
     # With the token given, and the mode left to it, Ray turns authentication on and writes no file.
     with environment(RAY_SETTINGS | {"RAY_AUTH_TOKEN": _token()}):
@@ -75,12 +82,12 @@ def local_ray(node: Node) -> Iterator[list[Node]]:
         if ray.is_initialized():
             yield nodes_of_ray()
             return
-        with _own_ray(node):
+        with _own_ray(node, beside):
             yield [node]
 
 
 @contextmanager
-def _own_ray(node: Node) -> Iterator[None]:
+def _own_ray(node: Node, beside: Beside) -> Iterator[None]:
     """Start a Ray, and leave nothing of it behind."""
     import ray
 
@@ -91,25 +98,26 @@ def _own_ray(node: Node) -> Iterator[None]:
         # Ray's processes take two seconds to start: time to import what comes after them
         Thread(target=import_module, args=["sweeps.driver.tuner"], daemon=True).start()
         os.environ[VARIABLE] = str(folder)
-        try:
-            ray.init(
-                address="local",
-                num_cpus=int(node.cpus),
-                num_gpus=int(node.gpus),
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                _temp_dir=None if named else str(folder),
-            )
-            watch.settle()
-            yield
-        finally:
-            os.environ.pop(VARIABLE, None)
-            if not watch.lost:
-                watch.stop()
-            if mark:  # it looks for machines to add, and Ray would wait a second for its end
-                end_programs(mark, "/monitor.py")
-            ray.shutdown()
+        with beside(folder):
+            try:
+                ray.init(
+                    address="local",
+                    num_cpus=int(node.cpus),
+                    num_gpus=int(node.gpus),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    _temp_dir=None if named else str(folder),
+                )
+                watch.settle()
+                yield
+            finally:
+                os.environ.pop(VARIABLE, None)
+                if not watch.lost:
+                    watch.stop()
+                if mark:  # it looks for machines to add, and Ray would wait a second for its end
+                    end_programs(mark, "/monitor.py")
+                ray.shutdown()
 
 
 @cache

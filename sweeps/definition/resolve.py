@@ -35,7 +35,7 @@ from pydantic import ValidationError
 from sweeps.definition.find import FAILURES, SearchPath, failure, find_module
 from sweeps.definition.problems import describe
 from sweeps.definition.signature import accepted
-from sweeps.definition.source import code_of, code_version, folder_of, is_named
+from sweeps.definition.source import code_of, code_version, folder_of, heavy_imports, is_named
 from sweeps.definition.space import Trial
 from sweeps.definition.sweep_file import SweepFile
 from sweeps.errors import SweepsError, did_you_mean
@@ -103,6 +103,12 @@ class Resolved:
     def folder(self) -> Path | None:
         """The folder that it was imported from, if it is the user's: neither installed nor ours."""
         return folder_of(self.module) if self.module else None
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """What a process that runs it should find imported."""
+        pickled = ("ray.cloudpickle",) if self.by_value else ()
+        return (*pickled, *heavy_imports(self.module))
 
     @property
     def fuse_key(self) -> Callable[[Trial], str] | None:

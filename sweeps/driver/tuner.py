@@ -17,7 +17,6 @@ from ray.tune.schedulers import FIFOScheduler
 from sweeps.cluster.local import credentials_hidden
 from sweeps.definition.find import SearchPath
 from sweeps.definition.resolve import Resolved, Versions
-from sweeps.definition.source import heavy_imports
 from sweeps.definition.sweep_file import SweepFile
 from sweeps.driver.account import Book
 from sweeps.driver.control import Control, Ending
@@ -78,7 +77,6 @@ def run_trials(
         patience=sweep.patience,
         writes_events=bool(resolved.offered("WRITES_EVENTS")),
     )
-    warm = bool(resolved.offered("STAYS_WARM"))
     job = Job(
         directory=ledger.for_workers,
         train=sweep.train,
@@ -89,8 +87,8 @@ def run_trials(
         gpu=share.gpu,
         search=search,
         code=ray.put(cloudpickle.dumps(resolved.function)) if resolved.by_value else None,
-        preload=() if warm else _preload(resolved),
-        warm=warm,
+        preload=resolved.imports,
+        warm=bool(resolved.offered("STAYS_WARM")),
         on_cluster=on_cluster,
         trial_timeout=sweep.trial_timeout,
         epoch_timeout=sweep.epoch_timeout,
@@ -167,12 +165,6 @@ class InOrder(FIFOScheduler):
     """
 
     def choose_trial_to_run(self, tune_controller: Any) -> None: ...
-
-
-def _preload(resolved: Resolved) -> tuple[str, ...]:
-    """What a trial's process should find imported."""
-    pickled = ("ray.cloudpickle",) if resolved.by_value else ()
-    return (*pickled, *heavy_imports(resolved.module))
 
 
 def _request(job: Job) -> Callable[[dict[str, Any]], tune.PlacementGroupFactory]:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISDIR
 
 from filelock import FileLock, Timeout
 
@@ -78,7 +79,7 @@ def scratch() -> Iterator[Path]:
 @contextmanager
 def scratch_in_run() -> Iterator[Path]:
     """The same in a process of a run that has such a folder: inside of it, and gone with it."""
-    of_run = os.environ.get(VARIABLE)
+    of_run = folder_of_run()
     if of_run is None:
         with scratch() as folder:
             yield folder
@@ -90,12 +91,28 @@ def scratch_in_run() -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
+def folder_of_run() -> Path | None:
+    """The folder that goes with the run that this process belongs to, if it has one."""
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else None
+
+
 def temporary_folder() -> Path:
     """Where temporary files go: what TMPDIR names, without passing over one that is full."""
     try:
         return Path(os.environ.get("TMPDIR") or tempfile.gettempdir()).absolute()
     except FileNotFoundError as error:
         raise NoScratch(f"{error.strerror}; make room, or name another with TMPDIR") from None
+
+
+def private_folder() -> Path:
+    """One in the temporary folder that is this user's, and stays; nobody else may look into it."""
+    folder = temporary_folder() / f"{PREFIX}user-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if found.st_uid != os.getuid() or not S_ISDIR(found.st_mode) or found.st_mode & 0o077:
+        raise NoScratch(f"{folder} must be a folder that is yours alone; delete it")
+    return folder
 
 
 def _check_room(base: Path) -> None:

@@ -1,18 +1,25 @@
-"""The processes that trials run in, as the Ray worker sees them."""
+"""The processes that trials run in, and the program that they are forked by."""
 
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
+from sweeps.storage.scratch import LOCK, folder_of_run, private_folder
 from sweeps.worker.job import Order
-from sweeps.worker.nursery import ANSWER, BORN, end_group
+from sweeps.worker.nursery import ANSWER, BORN, UNTIL_UNUSED, end_group
+
+SOCKET = "nursery"
+"""In a folder: where the program that was started there is asked for processes."""
 
 GRACE = 10.0
 """Seconds for a process to end by itself once its trial has; threads may keep it."""
@@ -26,22 +33,75 @@ class Exit:
     memory: int
 
 
-class Nursery:
-    """Starts processes for attempts, each by a fork of one that has imported what they need."""
+@contextmanager
+def nursery(folder: Path, preload: Sequence[str], threads: int) -> Iterator[None]:
+    """The program that forks them, for all who ask at the socket in a folder, while this lasts.
 
-    def __init__(self, preload: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._control, theirs = socket.socketpair()
-        ours = str(Path(__file__).parents[2])
-        path = os.pathsep.join(filter(None, (ours, environment.get("PYTHONPATH"))))
-        with theirs:
-            self._program = subprocess.Popen(
-                [sys.executable, "-P", "-m", "sweeps.worker.nursery", *preload],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={**environment, "PYTHONPATH": path},
-                start_new_session=True,
-            )
+    Args:
+        preload: modules that it imports first.
+        threads: how many an attempt mostly has.
+    """
+    program = _start(folder / SOCKET, preload, threads)
+    try:
+        yield
+    finally:
+        program.communicate()
+
+
+def connect(preload: Sequence[str], threads: int) -> "Nursery":
+    """Ask the run's; where the driver has none, the one of all of the sweep's workers on this node.
+
+    The first of them starts that one, and it ends soon after the last.
+    """
+    if of_run := folder_of_run():
+        with suppress(OSError):  # it was killed
+            return Nursery(of_run / SOCKET)
+    alike = (os.environ.get(name, "") for name in ("RAY_JOB_ID", "PYTHONPATH"))
+    name = sha256("\n".join((sys.executable, *alike, *preload)).encode()).hexdigest()
+    path = private_folder() / name[:12]
+    with FileLock(path.parent / LOCK):
+        with suppress(OSError):
+            return Nursery(path)
+        path.unlink(missing_ok=True)  # of one that was killed
+        with _start(path, preload, threads, UNTIL_UNUSED):
+            pass
+        return Nursery(path)
+
+
+def _start(
+    path: Path, preload: Sequence[str], threads: int, *how: str
+) -> "subprocess.Popen[bytes]":
+    ours = str(Path(__file__).parents[2])
+    modules = os.pathsep.join(filter(None, (ours, os.environ.get("PYTHONPATH"))))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        number = listener.fileno()
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "sweeps.worker.nursery", str(number), *how, *preload],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": modules, "OMP_NUM_THREADS": str(threads)},
+            pass_fds=[number],
+            start_new_session=True,
+        )
+
+
+class Nursery:
+    """A connection to such a program.
+
+    Raises:
+        OSError: there is none at this socket.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._control = socket.socket(socket.AF_UNIX)
+        try:
+            self._control.connect(str(path))
+        except OSError:
+            self._control.close()
+            raise
         self._gone: dict[int, Exit] = {}
         self._next: Process | None = None
 
@@ -56,30 +116,27 @@ class Nursery:
             self._next = self._fork()
 
     def close(self) -> None:
-        """End all of them."""
+        """End all that were started from here."""
         self._control.close()
-        self._program.wait()
 
     def _fork(self) -> "Process":
         ours, theirs = socket.socketpair()
-        with theirs:
-            try:
+        with ours:
+            with theirs, _lost_if_broken():
                 socket.send_fds(self._control, [b"+"], [theirs.fileno()])
-            except OSError:
-                raise NurseryLost from None
-        while (pid := self._hear()) in self._gone:
-            continue
-        return Process(self, pid, Connection(ours.detach()))
+            while (pid := self._hear()) in self._gone:
+                continue
+            return Process(self, pid, Connection(ours.detach()))
 
     def _hear(self) -> int:
         """Wait for an answer; the process that it is about, which is ``gone`` or was born."""
         answer = b""
         while len(answer) < ANSWER.size:
-            with suppress(ConnectionResetError):
-                if part := self._control.recv(ANSWER.size - len(answer)):
-                    answer += part
-                    continue
-            raise NurseryLost
+            with _lost_if_broken():
+                part = self._control.recv(ANSWER.size - len(answer))
+            if not part:
+                raise NurseryLost
+            answer += part
         pid, status, memory = ANSWER.unpack(answer)
         if status != BORN:
             self._gone[pid] = Exit(status, memory << 10)
@@ -93,6 +150,14 @@ class Nursery:
 
 class NurseryLost(Exception):
     """The program that starts the processes was ended, and they with it."""
+
+
+@contextmanager
+def _lost_if_broken() -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        raise NurseryLost from None
 
 
 class Process:

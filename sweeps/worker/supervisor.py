@@ -8,6 +8,7 @@ import getpass
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from ray import tune
 from sweeps.definition.places import is_remote
 from sweeps.storage.scratch import scratch_in_run, temporary_folder
 from sweeps.storage.working_copy import folder_of
+from sweeps.worker.child import threads_of
 from sweeps.worker.deadline import struck
 from sweeps.worker.endings import ended, kills_for_memory
 from sweeps.worker.job import SEPARATOR, Failure, Job, Order
-from sweeps.worker.processes import Nursery, NurseryLost, Process
+from sweeps.worker.processes import Nursery, NurseryLost, Process, connect
 
 
 def ray_trainable(job: Job) -> Callable[[dict[str, Any]], None]:
@@ -76,6 +78,8 @@ class Supervisor:
                     tune.report(message)
                 exit_ = process.end()
             except NurseryLost:
+                if process:
+                    process.kill()
                 self._nursery = self._warm = None
                 why = "the program that starts its processes was killed"
                 return Failure(why, f"{why}\n", lost=True)
@@ -101,9 +105,10 @@ class Supervisor:
     def _process(self) -> Process:
         if self._warm is not None:
             return self._warm
-        if self._nursery is None:
-            environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, int(self._job.cpu)))}
-            self._nursery = Nursery(self._job.preload, environment)
+        if self._nursery:
+            with suppress(NurseryLost):  # no attempt is lost with it
+                return self._nursery.process()
+        self._nursery = connect(self._job.preload, threads_of(self._job))
         return self._nursery.process()
 
     def _order(self, paths: Sequence[str], scratch: str) -> Order:
