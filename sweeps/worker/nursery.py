@@ -30,7 +30,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sweeps.storage.scratch import LOCK
-from sweeps.worker import child
 
 ANSWER = struct.Struct("<iiq")
 """A process's number; its status at its end, or ``BORN``; the most memory it had, in KiB."""
@@ -55,6 +54,8 @@ def main() -> None:
     if until_unused and os.fork():
         os._exit(0)
     give_way()
+    from sweeps.worker.child import live  # what a worker imports of this file costs nothing
+
     for name in sys.argv[2 + until_unused :]:
         with suppress(Exception):  # an attempt that imports it fails with the reason
             importlib.import_module(name)
@@ -71,7 +72,7 @@ def main() -> None:
         return
     for end in (woken, wake):
         os.close(end)
-    child.live(orders)
+    live(orders)
 
 
 def give_way() -> None:
