@@ -77,18 +77,14 @@ def limit_to_share(job: Job, trials: int) -> None:
     Where torch has not been imported, and may never be, the variables are enough. A Ray that others
     have started would let a trial without a share see every GPU.
     """
-    os.environ["OMP_NUM_THREADS"] = str(threads_of(job))
+    os.environ["OMP_NUM_THREADS"] = str(job.threads)
     if not job.gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if not job.gpu and "torch" not in sys.modules:
         return
     import torch  # here, and not above: most processes import this file before they need it
 
-    torch.set_num_threads(threads_of(job))
+    torch.set_num_threads(job.threads)
     share = job.gpu * trials
     if 0 < share <= 1 and torch.cuda.is_available():
         torch.cuda.set_per_process_memory_fraction(share)
-
-
-def threads_of(job: Job) -> int:
-    return max(1, int(job.cpu))

@@ -50,6 +50,11 @@ class Job:
     max_failures: int
     spare: float
 
+    @property
+    def threads(self) -> int:
+        """Of one trial's torch."""
+        return max(1, int(self.cpu))
+
 
 @dataclass(frozen=True)
 class Order:

@@ -19,7 +19,6 @@ from ray import tune
 from sweeps.definition.places import is_remote
 from sweeps.storage.scratch import scratch_in_run, temporary_folder
 from sweeps.storage.working_copy import folder_of
-from sweeps.worker.child import threads_of
 from sweeps.worker.deadline import struck
 from sweeps.worker.endings import ended, kills_for_memory
 from sweeps.worker.job import SEPARATOR, Failure, Job, Order
@@ -108,7 +107,7 @@ class Supervisor:
         if self._nursery:
             with suppress(NurseryLost):  # no attempt is lost with it
                 return self._nursery.process()
-        self._nursery = connect(self._job.preload, threads_of(self._job))
+        self._nursery = connect(self._job.preload, self._job.threads)
         return self._nursery.process()
 
     def _order(self, paths: Sequence[str], scratch: str) -> Order:
