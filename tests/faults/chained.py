@@ -78,6 +78,9 @@ def bring_about(faults: str, x: str, loss: float, chain: list[str]) -> Any:
         case "killed while it saves":
             save(x, BEFORE, json.dumps(chain)[:-20])
             os.kill(os.getpid(), signal.SIGKILL)
+        case "kills what it was forked by":
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(10_000)
         case "sleeps":
             ignore = ctypes.CDLL(None).signal
             ignore(signal.SIGTERM, ctypes.c_void_p(1))  # SIG_IGN, which only C can set in a thread

@@ -123,3 +123,12 @@ def test_the_memory_monitor_takes_a_trial_and_not_the_sweep(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "it is tried again" in done.stdout
     sweep.check_like({x: undisturbed[x] for x in range(1, 7)})
+
+
+def test_the_program_that_forks_is_started_again(sweep: Sweep, undisturbed: dict[int, Any]) -> None:
+    """Those under way go on from their checkpoints in processes of another one."""
+    faults = json.dumps({"2": "kills what it was forked by"})
+    done = sweep.run("parameters.seconds=0", "--cpus", "2", FAULTS=faults)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "the program that starts its processes was killed; it is tried again" in done.stdout
+    sweep.check_like({x: undisturbed[x] for x in range(1, 7)})
