@@ -184,11 +184,15 @@ class Results(Sequence[Row]):
 
     def kept_checkpoint(self, row: Row) -> str | None:
         """The same, relative to the sweep's directory; ``None`` if none was kept."""
+        return self.compared_checkpoint(row) or row.checkpoint
+
+    def compared_checkpoint(self, row: Row) -> str | None:
+        """The same, but of the epoch that is compared, and of no other."""
         if self._ledger is None or row.selected is None:
-            return row.checkpoint
+            return None
         folder = self._ledger.directory / row.path
         found = checkpoint_of(folder, self.reports(row), row.selected)
-        return f"{row.path}/{found.relative_to(folder).as_posix()}" if found else row.checkpoint
+        return f"{row.path}/{found.relative_to(folder).as_posix()}" if found else None
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One plain mapping a trial; numbers that JSON lacks (NaN, infinities) become ``None``."""

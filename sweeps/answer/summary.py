@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from sweeps.answer.results import Results
+from sweeps.definition.places import join
 from sweeps.definition.space import cell
 from sweeps.definition.text import number
 from sweeps.records.record import Status
@@ -33,6 +34,24 @@ def best_line(results: Results) -> str | None:
         f"best: {values + ', ' if values else ''}{results.metric} {mean_text(leader)}"
         f" ({seeds_text(leader.n)}{flatters}){sureness(results)}"
     )
+
+
+def checkpoint_line(results: Results, folder: str) -> str | None:
+    """Where the checkpoint of the best trial is, or why not; ``None`` if it saves none."""
+    row = results.best
+    reports = results.reports(row) if row else ()
+    if row is None or row.selected is None or not any(report.checkpoint for report in reports):
+        return None
+    if path := results.compared_checkpoint(row):
+        return f"its checkpoint: {join(folder, path)}"
+    epoch = int(row.selected["epoch"])
+    was = "kept" if reports[epoch - 1].checkpoint else "saved"
+    why = f"that of epoch {epoch}, which is compared, was not {was}"
+    if path := row.checkpoint:
+        return f"its checkpoint: {join(folder, path)}, of its best epoch; {why}"
+    if was == "kept":
+        why += ": a trial keeps its last, and its best by the metric and mode that it ran with"
+    return f"its checkpoint: {why}"
 
 
 def label(results: Results, configuration: "Configuration") -> str:

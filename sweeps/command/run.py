@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sweeps.answer.results import Results, read_results
-from sweeps.answer.summary import best_line, summary
+from sweeps.answer.summary import best_line, checkpoint_line, summary
 from sweeps.command import tables, views
 from sweeps.command.console import Plain, err, exits, out
 from sweeps.command.display import clock, progress_for
@@ -160,8 +160,8 @@ def _print_results(said: Plain, results: Results, folder: str) -> None:
     said.print(f"\n{summary(results)}")
     if best := best_line(results):
         said.print(best)
-    if results.best and (checkpoint := results.kept_checkpoint(results.best)):
-        said.print(f"its checkpoint: {join(folder, checkpoint)}")
+    if checkpoint := checkpoint_line(results, folder):
+        said.print(checkpoint)
     _print_failures(said, results, folder)
     said.print(f"see it with: sweeps board {shlex.quote(folder)}")
 

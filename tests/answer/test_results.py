@@ -14,7 +14,7 @@ from sweeps.answer.summary import best_line
 from sweeps.errors import DirectoryError, SweepsError
 from sweeps.records.record import Status
 from tests.answer.directory import Made, curve, write_sweep
-from tests.commands import run_command
+from tests.commands import in_process, run_command
 
 HISTORIES: dict[str, list[float]] = {
     "steady": [0.5, 0.6, 0.7],
@@ -272,3 +272,15 @@ def test_the_command_shows_configurations_trials_or_reports(seeded: Path) -> Non
     assert found[2]["apart"] is True
     both = run_command("results", str(seeded), "--trials", "--history", cwd=seeded)
     assert (both.returncode, "give one of" in both.stderr) == (2, True)
+
+
+def test_the_checkpoint_named_is_of_the_epoch_compared_or_the_reason_is_told(
+    finished: Path,
+) -> None:
+    """The mode was the wrong one: what was kept is the best of the other."""
+    run = ("run", "quickstart", "select=best")
+    right = in_process(*run, cwd=finished)
+    name = right.stdout.partition("its checkpoint: ")[2].splitlines()[0]
+    assert (finished / name).is_file()
+    wrong = in_process(*run, "mode=min", cwd=finished)
+    assert "its checkpoint: that of epoch 1, which is compared, was not kept: a" in wrong.stdout
