@@ -63,6 +63,7 @@ class Watch(threading.Thread):
         self.lost: str | None = None
         self._watched = dict(PARTS)
         self._seen: dict[int, str] = {}
+        self._is_settled = False
         self._ended = threading.Event()
 
     def error(self) -> CannotGoOn:
@@ -73,7 +74,9 @@ class Watch(threading.Thread):
         )
 
     def settle(self) -> None:
-        """Ray has started: from here on it says itself that a raylet is gone."""
+        """Ray has started, and says itself that a raylet is gone; what starts now is another's."""
+        self.look()
+        self._is_settled = True
         del self._watched["raylet"]
 
     def stop(self) -> None:
@@ -81,7 +84,8 @@ class Watch(threading.Thread):
 
     def look(self) -> bool:
         """Whether all that was ever seen is still there."""
-        self._seen |= {pid: name for pid, name, _ in _children() if name in PARTS}
+        if not self._is_settled:
+            self._seen |= {pid: name for pid, name, _ in _children() if name in PARTS}
         for pid, name in self._seen.items():
             if name in self._watched and _stat(pid)[1] in ("", "Z", "X"):
                 self.lost = self._watched[name]

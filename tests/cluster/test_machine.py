@@ -110,7 +110,8 @@ def _named(pid: int) -> str:
 
 
 def test_a_part_of_ray_that_ends_is_noticed(parts: dict[str, "subprocess.Popen[bytes]"]) -> None:
-    watch, settled = Watch(), Watch()
+    watch, settled, earlier = Watch(), Watch(), Watch()
+    earlier._is_settled = True  # the parts are another Ray's, started after its own
     assert watch.look()
     assert settled.look()
     settled.settle()
@@ -121,6 +122,7 @@ def test_a_part_of_ray_that_ends_is_noticed(parts: dict[str, "subprocess.Popen[b
     parts["gcs_server"].kill()
     wait_until(lambda: not settled.look(), "it to be noticed")
     assert "its control process was killed" in str(settled.error())
+    assert earlier.look()
 
 
 def test_the_main_thread_is_interrupted_and_says_why(
