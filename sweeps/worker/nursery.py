@@ -36,10 +36,8 @@ ANSWER = struct.Struct("<iiq")
 
 BORN = 1 << 20
 
-
 NICE = 15
 """Ray's workers give way so far to what else the machine does, and so do the trials' processes."""
-
 
 UNTIL_UNUSED = "--until-unused"
 
@@ -67,7 +65,7 @@ def main() -> None:
     signal.set_wakeup_fd(wake)
     gc.collect()
     gc.freeze()  # what is shared with the children is not touched, and so not copied
-    orders = Nursery(listener, woken, until_unused=until_unused).serve()
+    orders = Server(listener, woken, until_unused=until_unused).serve()
     if orders is None:
         return
     for end in (woken, wake):
@@ -82,7 +80,7 @@ def give_way() -> None:
         score.write("1000")
 
 
-class Nursery:
+class Server:
     """The Ray workers that are connected, and their children.
 
     Args:
