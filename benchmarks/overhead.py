@@ -3,8 +3,10 @@
     python benchmarks/overhead.py [--trials 12 100 1000]
 
 `plain` is a Ray Tune script with nothing set; `tuned` is Ray Tune with its workers reused and its
-loggers off; `sweeps` is `sweeps run`, which also writes records and TensorBoard events. Each is one
-command, timed from its start to its end; `driver MB` is the memory of its main process. Writes
+loggers off; `sweeps` is `sweeps run`, which also writes records and TensorBoard events, with a
+process for every attempt; `torch` is the same for a module that imports torch, and `warm` for one
+that also says `STAYS_WARM`. Each is one command, timed from start to end; `driver MB` is the
+memory of its main process, `waiting MB` what a trial's process shares with no other. Writes
 results/overhead.json.
 """
 
@@ -45,10 +47,17 @@ with tempfile.TemporaryDirectory() as folder:
 """
 
 
+TOPS = {
+    "sweeps": "",
+    "torch": "import torch",
+    "warm": "import torch\nSTAYS_WARM = True",
+}
+
+
 def command(name: str, trials: int, folder: Path) -> list[str]:
     """The command of a contender, its files written to a folder."""
-    if name == "sweeps":
-        sweep = write_sweep(folder, trials, gpu=0)
+    if name in TOPS:
+        sweep = write_sweep(folder, trials, gpu=0, top=TOPS[name])
         return [sys.executable, "-m", "sweeps", "run", sweep]
     script = folder / "script.py"
     script.write_text(TUNE.format(tuned=name == "tuned", trials=trials))
@@ -68,12 +77,13 @@ def measure(name: str, trials: int) -> dict[str, Any]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        driver, peak = psutil.Process(process.pid), 0
+        driver, peak, waiting = psutil.Process(process.pid), 0, 0
         while process.poll() is None:
             try:
                 peak = max(peak, driver.memory_info().rss)
+                waiting = max(waiting, own_memory(driver))
             except psutil.NoSuchProcess:
-                break
+                continue
             time.sleep(0.2)
         status = process.wait()
         seconds = time.perf_counter() - began
@@ -84,16 +94,28 @@ def measure(name: str, trials: int) -> dict[str, Any]:
         "trials": trials,
         "seconds": round(seconds, 2),
         "driver_mb": round(peak / 1e6),
+        "waiting_mb": round(waiting / 1e6),
     }
+
+
+def own_memory(driver: psutil.Process) -> int:
+    """Bytes that the processes of trials share with no other, at their median; 0 without any."""
+    forked = [
+        trial.memory_full_info().uss
+        for child in driver.children()
+        if "sweeps.worker.nursery" in child.cmdline()
+        for trial in child.children()
+    ]
+    return sorted(forked)[len(forked) // 2] if forked else 0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, nargs="+", default=[12, 100, 1000])
-    parser.add_argument("--only", nargs="+", default=["plain", "tuned", "sweeps"])
+    parser.add_argument("--only", nargs="+", default=["plain", "tuned", *TOPS])
     options = parser.parse_args()
     results = []
-    print(f"{'':8}{'trials':>8}{'seconds':>9}{'ms a trial':>12}{'driver MB':>11}")
+    print(f"{'':8}{'trials':>8}{'seconds':>9}{'ms a trial':>12}{'driver MB':>11}{'waiting MB':>12}")
     for trials in options.trials:
         for name in options.only:
             if name == "plain" and trials > 100:
@@ -102,7 +124,8 @@ def main() -> None:
             results.append(found)
             each = 1000 * found["seconds"] / trials
             print(
-                f"{name:8}{trials:8,}{found['seconds']:9.1f}{each:12.1f}{found['driver_mb']:11,}",
+                f"{name:8}{trials:8,}{found['seconds']:9.1f}{each:12.1f}{found['driver_mb']:11,}"
+                f"{found['waiting_mb']:12,}",
                 flush=True,
             )
     target = HERE / "results" / "overhead.json"
