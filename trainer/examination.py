@@ -1,14 +1,15 @@
 """What a trained model gets wrong: which classes it takes for which, and its worst mistakes.
 
 Collected while the last epoch is evaluated, so it costs no pass of its own, and written beside the
-checkpoints as ``examination.json``, small enough to be part of a report.
+checkpoints as ``examination.json``, small enough to be part of a report. TensorBoard is given the
+same as pictures, and a precision-recall curve for each class.
 """
 
 import base64
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from torch import Tensor
 FILE = "examination.json"
 WORST = 9
 """Mistakes that are shown: those that the model was surest of."""
+THRESHOLDS = 127
+"""Points of a precision-recall curve; TensorBoard takes no more."""
 
 
 @dataclass
@@ -27,24 +30,30 @@ class Answers:
 
     Attributes:
         split: the examples, in the order in which they are asked.
+        tallies: int64 (2, classes, thresholds), how many examples that are not of a class, and how
+            many that are, were given a probability of it between this threshold and the next.
     """
 
     split: Any
     predicted: list[Tensor] = field(default_factory=list)
     probability: list[Tensor] = field(default_factory=list)
     targets: list[Tensor] = field(default_factory=list)
+    tallies: Tensor | None = None
 
     def add(self, scores: Tensor, targets: Tensor) -> None:
         """Scores (N, classes) and the right classes (N)."""
-        probability, predicted = scores.softmax(dim=1).max(dim=1)
+        probabilities = scores.softmax(dim=1)
+        probability, predicted = probabilities.max(dim=1)
         self.predicted.append(predicted.cpu())
         self.probability.append(probability.cpu())
         self.targets.append(targets.cpu())
+        more = _tally(probabilities, targets)
+        self.tallies = more if self.tallies is None else self.tallies + more
 
 
-def write(folder: Path, answers: Answers, classes: Sequence[str], epoch: int) -> None:
-    """Write what they come to."""
-    content = json.dumps({"epoch": epoch, **examine(answers, classes)})
+def write(folder: Path, found: Mapping[str, Any], epoch: int) -> None:
+    """Write what :func:`examine` has found."""
+    content = json.dumps({"epoch": epoch, **found})
     part = folder / f"{FILE}.part"
     part.write_text(content, encoding="utf-8")
     os.replace(part, folder / FILE)  # noqa: PTH105
@@ -80,6 +89,30 @@ def examine(answers: Answers, classes: Sequence[str]) -> dict[str, Any]:
             for index in worst
         ],
     }
+
+
+def curves(answers: Answers) -> Tensor:
+    """Each class against all others: (classes, 6, thresholds), for every threshold.
+
+    The six are true and false positives, true and false negatives, precision and recall.
+    """
+    if answers.tallies is None:
+        raise ValueError("there are no answers")
+    others, own = (tally.flip(1).cumsum(1).flip(1).double() for tally in answers.tallies.cpu())
+    least = 1e-7  # where nothing is counted, there is no precision
+    precision = own / (own + others).clamp(min=least)
+    recall = own / own[:, :1].clamp(min=least)
+    counts = own, others, others[:, :1] - others, own[:, :1] - own
+    return torch.stack([*counts, precision, recall], dim=1)
+
+
+def _tally(probabilities: Tensor, targets: Tensor) -> Tensor:
+    """See :class:`Answers`; probabilities (N, classes), targets (N). One that is NaN is none."""
+    count = probabilities.shape[1]
+    classes = torch.arange(count, device=targets.device)
+    level = (probabilities.nan_to_num(0.0) * (THRESHOLDS - 1)).long()
+    cell = ((targets[:, None] == classes) * count + classes) * THRESHOLDS + level
+    return cell.flatten().bincount(minlength=2 * count * THRESHOLDS).view(2, count, THRESHOLDS)
 
 
 def picture(split: Any, index: int) -> str | None:

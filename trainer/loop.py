@@ -67,7 +67,9 @@ def end_epoch(
     state.next_epoch += 1
     saved = checkpoint.save(log_dir, state.to_dict(), epoch) if log_dir else None
     if log_dir and state.answers:
-        examination.write(log_dir, state.answers, state.setup.classes, epoch)
+        found = examination.examine(state.answers, state.setup.classes)
+        examination.write(log_dir, found, epoch)
+        logger.log_examination(found, examination.curves(state.answers), epoch)
     report(metrics, checkpoint=saved)
 
 

@@ -49,8 +49,8 @@ class Task:
             As ``data`` cannot be called before, it needs ``data_keys``.
         version: of a configuration: text that identifies its data, the same on every machine.
         classes: the names of the classes, or a function of the configuration that gives them: what
-            is mistaken for what is then written to ``examination.json`` after the last epoch. The
-            outputs are a score for each.
+            is mistaken for what is then written to ``examination.json`` after the last epoch, and
+            shown in TensorBoard. The outputs are a score for each.
         rehearse: whether a batch is tried before a sweep starts.
         model_keys, data_keys: the parameters that ``model`` and ``data`` read. Given, a sweep is
             planned without calling them.

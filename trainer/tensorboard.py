@@ -12,11 +12,13 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import torch
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
@@ -25,7 +27,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
+from trainer.pictures import confusion_picture, mistakes_picture
+
 BINS = 64
+MOST_CURVES = 20
+"""Classes with a precision-recall curve; of more, those of the lowest accuracy."""
 
 
 def _never_fails(log: Callable[..., None]) -> Callable[..., None]:
@@ -52,6 +58,7 @@ class TensorBoardLogger:
 
     def __init__(self, log_dir: Path | None, config: Mapping[str, Any], next_epoch: int) -> None:
         self._writer: SummaryWriter | None = None
+        self._log_dir = log_dir
         if log_dir is None:
             return
         self._writer = SummaryWriter(str(log_dir), purge_step=next_epoch, max_queue=10_000)
@@ -88,12 +95,15 @@ class TensorBoardLogger:
     def log_model(self, model: nn.Module, inputs: Any) -> None:
         """Log a batch of inputs as a picture, if they are images (N, 1 or 3, H, W), and the graph.
 
-        It is traced as in evaluation: a trace must not change what the model keeps of its batches.
+        The trials of a sweep learn from the same images, so only one of them shows these. It is
+        traced as in evaluation: a trace must not change what the model keeps of its batches.
         """
-        if self._writer is None:
+        if self._writer is None or self._log_dir is None:
             return
         if isinstance(inputs, Tensor) and inputs.dim() == 4 and inputs.shape[1] in (1, 3):
-            self._writer.add_image("images", image_grid(inputs), 0)
+            grid = image_grid(inputs)
+            if shows_inputs(self._log_dir, grid):
+                self._writer.add_image("images", grid, 0)
         given = tuple(inputs.values()) if isinstance(inputs, dict) else inputs
         mode = model.training
         try:
@@ -118,6 +128,31 @@ class TensorBoardLogger:
                 _add_histogram(self._writer, f"gradients/{name}", parameter.grad, epoch)
         self._writer.flush()
 
+    @_never_fails
+    def log_examination(self, found: Mapping[str, Any], curves: Tensor, epoch: int) -> None:
+        """Log what the model of the last epoch gets wrong, once.
+
+        Args:
+            found: as :func:`trainer.examination.examine` returns it.
+            curves: as :func:`trainer.examination.curves` returns them.
+        """
+        if self._writer is None:
+            return
+        classes, right = found["classes"], found["per_class"]
+        worst = sorted(range(len(classes)), key=lambda n: 1.0 if right[n] is None else right[n])
+        for number in worst[:MOST_CURVES]:
+            tag = f"precision_recall/{classes[number]}"
+            tp, fp, tn, fn, precision, recall = curves[number].numpy()
+            self._writer.add_pr_curve_raw(tag, tp, fp, tn, fn, precision, recall, epoch)
+        pictures = {
+            "images/confusion_matrix": confusion_picture(classes, found["confusion"]),
+            "images/mistakes": mistakes_picture(found["wrong"]),
+        }
+        for tag, picture in pictures.items():
+            if picture:
+                self._writer.add_image(tag, np.asarray(picture), epoch, dataformats="HWC")
+        self._writer.flush()
+
     def _add(self, summary: Summary) -> None:
         if self._writer is not None and self._writer.file_writer is not None:
             self._writer.file_writer.add_summary(summary, 0)
@@ -132,6 +167,27 @@ def image_grid(images: Tensor) -> Tensor:
     framed = F.pad(images[: side * side], (1, 1, 1, 1), value=0.3)
     rows = [torch.cat(list(row), dim=2) for row in framed.split(side)]
     return torch.cat(rows, dim=1)
+
+
+def shows_inputs(log_dir: Path, grid: Tensor) -> bool:
+    """Whether this run shows a picture of the inputs: in a sweep, the first trial that has it does.
+
+    An empty file in its folder says so to the others, and goes with the folder. A trial that begins
+    again shows it again. What is no trial of a sweep shows its own.
+    """
+    if not _trial_of(log_dir.name):
+        return True
+    digest = hashlib.sha256(grid.cpu().numpy().tobytes()).hexdigest()[:8]
+    own = log_dir / f"inputs-{digest}.shown"
+    if not own.exists():
+        own.touch()
+    first = own, own.stat().st_mtime_ns
+    for path in log_dir.parent.glob(f"*/{own.name}"):
+        with suppress(FileNotFoundError):  # its trial was not the first either
+            first = min(first, (path, path.stat().st_mtime_ns), key=lambda one: (one[1], one[0]))
+    if first[0] != own:
+        own.unlink()
+    return first[0] == own
 
 
 def mark_failed(log_dir: Path) -> None:
@@ -166,13 +222,19 @@ def _session_group(name: str, row: Mapping[str, Any]) -> tuple[dict[str, Any], s
 
     Those that differ in nothing but the seed share one, and are its sessions.
     """
-    *values, trial = name.split(",")
-    if not re.fullmatch(r"[a-z2-7]{8}", trial):
+    if not _trial_of(name):
         return dict(row), name
+    *values, _ = name.split(",")
     rest = {key: value for key, value in row.items() if key != "seed"}
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:4]
     swept = ",".join(value for value in values if not value.startswith("seed="))
     return rest, f"{swept or 'all'},{digest}"
+
+
+def _trial_of(name: str) -> str | None:
+    """The id of the trial whose folder has this name; ``None`` if it is no trial's."""
+    last = name.rpartition(",")[2]
+    return last if re.fullmatch(r"[a-z2-7]{8}", last) else None
 
 
 def _session_end(status: int) -> Summary:

@@ -67,13 +67,16 @@ def test_every_trial_has_its_scalars_histograms_images_and_graph(
     scalars = board.get("plugin/scalars/tags")
     histograms = board.get("plugin/histograms/tags")
     images = board.get("plugin/images/tags")
+    curves = board.get("plugin/pr_curves/tags")
     graphs = board.get("plugin/graphs/info")
+    assert sum("images" in tags for tags in images.values()) == 1  # all learn from the same
     parameters = {f"{layer}.{kind}" for layer in LAYERS for kind in ("weight", "bias")}
     for name, row in trials.items():
         assert set(scalars[name]) == set(row["metrics"])
         expected = {f"{group}/{p}" for group in ("weights", "gradients") for p in parameters}
         assert set(histograms[name]) == expected
-        assert set(images[name]) == {"images"}
+        assert {"images/confusion_matrix", "images/mistakes"} <= set(images[name])
+        assert set(curves[name]) == {f"precision_recall/{digit}" for digit in range(10)}
         assert graphs[name]["run_graph"]
         series = board.get(f"plugin/scalars/scalars?tag=accuracy/test&run={name}")
         assert [step for _, step, _ in series] == [0, 1, 2, 3, 4]
@@ -140,6 +143,7 @@ def test_a_browser_shows_twelve_rows_with_metrics_and_every_tab(
         _see(page, board, "images", "tf-image-loader img")
         _see(page, board, "graphs", "g.nodes text:has-text('CNN')")
         _see(page, board, "histograms", "vz-histogram-timeseries svg path")
+        _see(page, board, "pr_curves", "tf-pr-curve-card vz-line-chart2")
         browser.close()
 
 

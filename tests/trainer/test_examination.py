@@ -3,17 +3,20 @@
 import base64
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torch.utils.tensorboard.summary import compute_curve
 
 from tests.trainer.conftest import Recorder
 from trainer import Task, Tensors, train, train_many
 from trainer.data import Split
-from trainer.examination import Answers, examine
+from trainer.examination import THRESHOLDS, Answers, curves, examine
+from trainer.pictures import MOST_NAMED, PAPER, confusion_picture, mistakes_picture
 
 CONFIG = {"dataset": "digits", "epochs": 2, "batch_size": 100}
 
@@ -31,6 +34,42 @@ def test_the_matrix_and_the_worst_mistakes_are_those_of_the_answers() -> None:
     assert found["wrong"][0]["probability"] == pytest.approx(0.9094, abs=1e-3)
     picture = Image.open(io.BytesIO(base64.b64decode(found["wrong"][0]["png"])))
     assert (picture.size, picture.getpixel((0, 0))) == ((8, 8), 120)
+
+
+def test_a_classs_curve_is_that_of_the_class_against_all_others() -> None:
+    torch.manual_seed(0)
+    scores, targets = torch.randn(200, 3), torch.randint(3, (200,))
+    answers = Answers(split=None)
+    for part in range(0, 200, 60):  # in batches
+        answers.add(scores[part : part + 60], targets[part : part + 60])
+    found = curves(answers).numpy()
+    assert found.shape == (3, 6, THRESHOLDS)
+    chances = scores.softmax(dim=1).numpy()
+    for number in range(3):
+        expected = compute_curve((targets == number).numpy(), chances[:, number], THRESHOLDS)
+        assert found[number] == pytest.approx(expected)
+
+
+def test_a_model_that_diverged_has_curves_all_the_same() -> None:
+    answers = Answers(split=None)
+    answers.add(torch.full((4, 2), math.nan), torch.tensor([0, 0, 1, 1]))
+    assert torch.isfinite(curves(answers)).all()
+
+
+@pytest.mark.parametrize("count", [2, MOST_NAMED, MOST_NAMED + 1])
+def test_the_matrix_is_a_picture_with_names_as_long_as_they_can_be_read(count: int) -> None:
+    confusion = torch.full((count, count), 3) + torch.eye(count, dtype=torch.int64) * 1000
+    names = [f"a class of a long name {n}" for n in range(count)]
+    picture = confusion_picture(names, confusion.tolist())
+    assert max(picture.size) < 3000
+    assert picture.getpixel((picture.width - 3, picture.height - 3)) != PAPER  # it is right there
+    assert (picture.width == picture.height) == (count > MOST_NAMED)
+
+
+def test_mistakes_without_pictures_are_not_drawn() -> None:
+    one = {"index": 0, "target": "a", "predicted": "b", "probability": 0.5, "png": None}
+    assert mistakes_picture([one]) is None
+    assert mistakes_picture([]) is None
 
 
 def test_alone_and_in_an_array_it_is_written_and_agrees_with_what_is_reported(

@@ -1,6 +1,7 @@
 """All of a run is in TensorBoard, read back here from real event files."""
 
 import math
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ import torch
 from tensorboard.plugins.hparams import api_pb2
 
 from tests.trainer.conftest import Interrupted, Recorder, accumulate, hparams_records, statuses
-from trainer import METRICS, train
+from trainer import METRICS, train, train_many
 from trainer.checkpoint import load
 from trainer.model import CNN
-from trainer.tensorboard import TensorBoardLogger, image_grid, mark_failed
+from trainer.tensorboard import TensorBoardLogger, image_grid, mark_failed, shows_inputs
 
 CONFIG = {"dataset": "digits", "data_dir": None, "epochs": 3, "lr": 0.01, "shuffle": False}
 Run = tuple[Path, Recorder]
+EXAMINED = {"images/confusion_matrix", "images/mistakes"}
 PARAMETERS = [
     f"{layer}.{kind}"
     for layer in ("conv1", "conv2", "fc1", "fc2", "out")
@@ -92,6 +94,47 @@ def test_the_first_images_and_the_graph_of_all_layers_are_shown(finished: Run) -
     assert all(f"[{layer}]" in names for layer in ("conv1", "conv2", "fc1", "fc2", "out"))
 
 
+def test_what_the_final_model_gets_wrong_is_shown_once_after_the_last_epoch(finished: Run) -> None:
+    shown = accumulate(finished[0])
+    assert set(shown.Tags()["images"]) == {"images", *EXAMINED}
+    for tag in EXAMINED:
+        assert [event.step for event in shown.Images(tag)] == [2]
+    curves = {f"precision_recall/{digit}" for digit in range(10)}
+    assert curves <= set(shown.Tags()["tensors"])
+    for tag in curves:
+        assert [event.step for event in shown.Tensors(tag)] == [2]
+
+
+def test_the_trials_of_a_sweep_show_their_inputs_once_and_each_its_own_mistakes(
+    tmp_path: Path,
+) -> None:
+    names = ["lr=0.1,aaaaaaaa", "lr=0.01,bbbbbbbb", "lr=0.001,cccccccc"]
+    folders = [tmp_path / name for name in names]
+    short = CONFIG | {"epochs": 1}
+    train(short, report=Recorder(), log_dir=folders[0])
+    configs = [short | {"lr": lr} for lr in (0.01, 0.001)]
+    reports = [Recorder(), Recorder()]
+    assert train_many(configs, reports=reports, log_dirs=folders[1:]) == [None, None]
+    tags = [set(accumulate(folder).Tags()["images"]) for folder in folders]
+    assert tags == [{"images", *EXAMINED}, EXAMINED, EXAMINED]
+
+
+def test_the_trial_that_shows_the_inputs_shows_them_again_and_is_replaced_if_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    first, second = tmp_path / "lr=0.1,aaaaaaaa", tmp_path / "lr=0.2,bbbbbbbb"
+    grid, other = torch.zeros(1, 4, 4), torch.ones(1, 4, 4)
+    first.mkdir()
+    second.mkdir()
+    assert shows_inputs(first, grid)
+    assert not shows_inputs(second, grid)
+    assert shows_inputs(first, grid)
+    assert shows_inputs(second, other)  # it learns from something else
+    shutil.rmtree(first)
+    assert shows_inputs(second, grid)
+    assert shows_inputs(tmp_path / "my-own-run", grid)  # it is no trial of a sweep
+
+
 def test_the_table_of_runs_gets_one_row_with_true_types_and_a_success(finished: Run) -> None:
     start, end = hparams_records(finished[0])
     row = start.session_start_info.hparams
@@ -146,6 +189,8 @@ def test_a_resumed_run_shows_every_step_once(tmp_path: Path) -> None:
     for name in PARAMETERS:
         assert [event.step for event in shown.Histograms(f"weights/{name}")] == [0, 1, 2]
     assert len(shown.Images("images")) == 1
+    for tag in EXAMINED:  # the attempt that was superseded had come to its last epoch
+        assert [event.step for event in shown.Images(tag)] == [2]
     assert statuses(tmp_path) == [api_pb2.STATUS_SUCCESS]
 
 
