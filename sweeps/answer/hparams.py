@@ -1,8 +1,9 @@
-"""Which columns TensorBoard's HParams shows: the swept parameters, the metric and the losses first.
+"""What TensorBoard is told of a sweep as a whole: the columns of HParams, and the manifest.
 
-TensorBoard finds all of that itself where nothing tells it, with every constant and metric in the
-order of the alphabet. It looks for the record of an experiment in every run, so a file beside a
-trial's own does, and no run is listed that is no trial.
+The columns are the swept parameters, the metric and the losses first. TensorBoard finds all of that
+itself where nothing tells it, with every constant and metric in the order of the alphabet. It looks
+for the record of an experiment in every run, so a file beside a trial's own does, and no run is
+listed that is no trial. The manifest, a text, is in the same file.
 """
 
 import time
@@ -14,6 +15,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import summary_v2 as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from sweeps.answer.manifest_text import manifest_summary
 from sweeps.answer.results import Results, with_loss
 from sweeps.definition.space import flat
 from sweeps.records.event_files import OWN_SUFFIX
@@ -25,19 +27,25 @@ MOST_LISTED = 12
 _SUFFIX = f".columns{OWN_SUFFIX}"
 
 
-def write_columns(ledgers: Sequence[Ledger], sweeps: Sequence[Results]) -> None:
-    """Say which columns there are, in a trial of the first sweep; not where it can't be written."""
+def describe_sweeps(ledgers: Sequence[Ledger], sweeps: Sequence[Results]) -> None:
+    """Write it into the first trial of each sweep; not where that can't be written.
+
+    One set of columns is for all sweeps, and stands in the first.
+    """
+    columns = hparams.hparams_config_pb(_parameters(sweeps), _metrics(sweeps))
     for ledger, results in zip(ledgers, sweeps, strict=True):
         with suppress(OSError):
             for old in ledger.trials_dir.glob(f"*/events.out.tfevents.*{_SUFFIX}"):
                 old.unlink()
             first = next((r for r in results if (ledger.directory / r.path).is_dir()), None)
-            if ledger is not ledgers[0] or first is None:
-                continue
-            writer = EventFileWriter(str(ledger.directory / first.path), filename_suffix=_SUFFIX)
-            columns = hparams.hparams_config_pb(_parameters(sweeps), _metrics(sweeps))
-            writer.add_event(Event(summary=columns, step=0, wall_time=time.time()))
-            writer.close()
+            told = [columns if ledger is ledgers[0] else None, manifest_summary(ledger)]
+            if first is not None and any(told):
+                writer = EventFileWriter(
+                    str(ledger.directory / first.path), filename_suffix=_SUFFIX
+                )
+                for summary in filter(None, told):
+                    writer.add_event(Event(summary=summary, step=0, wall_time=time.time()))
+                writer.close()
 
 
 def pinned(results: Results) -> list[str]:

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import IO
 from urllib.parse import quote
 
-from sweeps.answer.hparams import pinned, write_columns
+from sweeps.answer.hparams import describe_sweeps, pinned
 from sweeps.answer.results import results_of
 from sweeps.definition.places import is_remote
 from sweeps.errors import SweepsError
@@ -44,7 +44,7 @@ def show_board(directories: Sequence[str], port: int, tell: Callable[[str], None
     mirrored = [ledger for ledger in ledgers if isinstance(ledger, MirroredLedger)]
     for ledger in mirrored:
         ledger.mirror.pull("trials", contents=is_event)
-    write_columns(ledgers, sweeps)
+    describe_sweeps(ledgers, sweeps)
     command = [sys.executable, "-m", "tensorboard.main", "--host", "127.0.0.1", "--port", f"{port}"]
     if mirrored:  # its fast loader would keep reading files that have been replaced
         command += ["--load_fast", "false"]

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from sweeps.answer.manifest_text import manifest_text
 from sweeps.answer.results import read_results
 from sweeps.records.events import EventLog, session_group
+from sweeps.records.ledger import Ledger
+from sweeps.records.manifest import add_run
 from tests.answer.directory import Made, curve, write_sweep
 from tests.conftest import Board, wait_until
 
@@ -55,6 +58,34 @@ def test_the_seeds_of_a_configuration_are_one_group_and_its_sessions_its_trials(
     assert [column["name"] for column in asked["hparamInfos"]] == ["lr"]
     tags = [metric["name"]["tag"] for metric in asked["metricInfos"]]
     assert tags[:2] == ["score", "loss"]
+
+
+def test_each_sweeps_manifest_is_a_text_of_its_first_trial_and_nothing_in_it_acts(
+    tmp_path: Path, open_board: Callable[[Path], Board]
+) -> None:
+    for name in ("first", "second"):
+        folder = logged(tmp_path / name, name, 1)
+        sweep = {"name": name, "note": "<script>x</script> **bold**\n# no title"}
+        add_run(folder, sweep, plan="2 new", seeds=[0], share={"cpu": 1.0})
+    for _ in range(2):  # the second replaces what the first has written
+        board = open_board(tmp_path)
+        runs = board.wait_for_runs(4)
+        tags = board.get("plugin/text/tags")
+        shown = {run: tags.get(run, []) for run in runs}
+        assert sorted(map(len, shown.values())) == [0, 0, 1, 1]
+    for run in (run for run, found in shown.items() if found):
+        query = urlencode({"run": run, "tag": "manifest"})
+        [text] = board.get(f"plugin/text/text?{query}")
+        name = run.partition("/")[0]
+        assert text["text"].startswith("<pre><code>directory")
+        for part in (f"name: {name}\n", "plan        2 new", "versions    python", "# no title"):
+            assert part in text["text"]
+        assert "&lt;script&gt;x&lt;/script&gt; **bold**" in text["text"]
+    assert sum(len(group["sessions"]) for group in board.hparams()) == 4
+
+
+def test_a_sweep_without_a_manifest_has_no_text(tmp_path: Path) -> None:
+    assert manifest_text(Ledger(logged(tmp_path, "mine", 1))) is None
 
 
 def test_a_folder_of_sweeps_is_one_board_and_one_line_tells_where(tmp_path: Path) -> None:

@@ -11,17 +11,7 @@ from sweeps.records.record import Record
 
 def facts(ledger: Ledger, results: Results, records: Sequence[Record]) -> list[tuple[str, str]]:
     """Pairs of what, and how it was; what is not known is left out."""
-    runs = read_runs(ledger.directory)
-    found = [("directory", ledger.where)]
-    if runs:
-        last = runs[-1]
-        commands = [f"{run.get('time', '')}  {_command(run)}" for run in runs[-5:]]
-        found += [
-            ("commands", "\n".join(commands)),
-            ("versions", ", ".join(f"{k} {v}" for k, v in last["versions"].items())),
-            ("code", _git(last.get("git"))),
-            ("machine", _machine(last["machine"])),
-        ]
+    found = [("directory", ledger.where), *run_facts(read_runs(ledger.directory))]
     data = sorted({record.data for record in records if record.data})
     found += [
         ("data", ", ".join(data)),
@@ -29,6 +19,20 @@ def facts(ledger: Ledger, results: Results, records: Sequence[Record]) -> list[t
         ("arrays", _arrays(results, records)),
     ]
     return [(name, text) for name, text in found if text]
+
+
+def run_facts(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What the manifest says: the latest commands, and what the last of them ran on."""
+    if not runs:
+        return []
+    last = runs[-1]
+    commands = [f"{run.get('time', '')}  {_command(run)}" for run in runs[-5:]]
+    return [
+        ("commands", "\n".join(commands)),
+        ("versions", ", ".join(f"{k} {v}" for k, v in last["versions"].items())),
+        ("code", _git(last.get("git"))),
+        ("machine", _machine(last["machine"])),
+    ]
 
 
 def _command(run: Mapping[str, Any]) -> str:
