@@ -1,6 +1,5 @@
 """TensorBoard on one sweep or several, for this machine only."""
 
-import json
 import os
 import re
 import socket
@@ -12,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO
-from urllib.parse import quote
 
-from sweeps.answer.hparams import describe_sweeps, pinned
+from sweeps.answer.hparams import describe_sweeps
+from sweeps.answer.opening import opening
 from sweeps.answer.results import results_of
 from sweeps.definition.places import is_remote
 from sweeps.errors import SweepsError
@@ -50,8 +49,7 @@ def show_board(directories: Sequence[str], port: int, tell: Callable[[str], None
         command += ["--load_fast", "false"]
     with tempfile.TemporaryDirectory(prefix="sweepboard-board-") as folder:
         logs = _together(ledgers, Path(folder)) if len(ledgers) > 1 else ledgers[0].trials_dir
-        opening = _opening(pinned(sweeps[0]))
-        return _serve([*command, "--logdir", str(logs)], mirrored, lambda url: tell(url + opening))
+        return _serve([*command, "--logdir", str(logs)], mirrored, lambda: opening(sweeps[0]), tell)
 
 
 def _sweeps_in(directory: str) -> list[str]:
@@ -72,21 +70,19 @@ def _together(ledgers: Sequence[Ledger], folder: Path) -> Path:
     return folder
 
 
-def _opening(tags: Sequence[str]) -> str:
-    """What a link opens on: these tags pinned, with the values that were measured, unsmoothed."""
-    cards = json.dumps([{"plugin": "scalars", "tag": tag} for tag in tags], separators=(",", ":"))
-    return f"/?smoothing=0&pinnedCards={quote(cards)}#timeseries"
-
-
 def _serve(
-    command: Sequence[str], mirrored: Sequence[MirroredLedger], started: Callable[[str], None]
+    command: Sequence[str],
+    mirrored: Sequence[MirroredLedger],
+    opens_on: Callable[[], str],
+    tell: Callable[[str], None],
 ) -> int:
     """TensorBoard until it ends, beside a loop that fetches events from elsewhere."""
     quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=quiet) as process:
         try:
             assert process.stderr is not None  # a pipe was asked for  # noqa: S101
-            started(_address(process.stderr))
+            link = opens_on()  # takes a second or two, as TensorBoard does
+            tell(_address(process.stderr) + link)
             Thread(target=_drain, args=[process.stderr], daemon=True).start()
             while True:
                 try:

@@ -5,13 +5,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
 from sweeps.answer.manifest_text import manifest_text
-from sweeps.answer.results import read_results
+from sweeps.answer.opening import COLOURS, colouring, opening
+from sweeps.answer.results import Results, read_results
 from sweeps.records.events import EventLog, session_group
 from sweeps.records.ledger import Ledger
 from sweeps.records.manifest import add_run
@@ -86,6 +88,39 @@ def test_each_sweeps_manifest_is_a_text_of_its_first_trial_and_nothing_in_it_act
 
 def test_a_sweep_without_a_manifest_has_no_text(tmp_path: Path) -> None:
     assert manifest_text(Ledger(logged(tmp_path, "mine", 1))) is None
+
+
+def found(folder: Path, configs: list[dict[str, float]], score: Callable[..., float]) -> Results:
+    """The results of trials that are named by their values, as a run names them."""
+    results = read_results(write_sweep(folder, [Made(c, curve(score(**c))) for c in configs]))
+    names = [",".join(f"{key}={value}" for key, value in config.items()) for config in configs]
+    rows = zip(results, names, strict=True)
+    return results.only([replace(row, path=f"trials/{name},{row.id}") for row, name in rows])
+
+
+GRID = [{"a.b": a, "lr": lr} for a in (1.0, 2.0, 3.0) for lr in (0.1, 0.2, 0.3)]
+
+
+def test_runs_are_coloured_by_the_parameter_that_matters_most(tmp_path: Path) -> None:
+    first = found(tmp_path / "1", GRID, lambda **c: 10 * c["a.b"] + c["lr"])
+    assert colouring(first) == r"(?:^|[,/])a\.b=([^,]*)"
+    second = found(tmp_path / "2", GRID, lambda **c: c["a.b"] + 100 * c["lr"])
+    assert colouring(second) == "(?:^|[,/])lr=([^,]*)"
+    assert "runColorGroup=regex%3A%28%3F%3A%5E%7C%5B%2C%2F%5D%29lr%3D" in opening(second)
+
+
+def test_a_parameter_with_more_values_than_there_are_colours_is_passed_over(
+    tmp_path: Path,
+) -> None:
+    configs = [{"lr": n / 10, "depth": depth} for n in range(COLOURS + 1) for depth in (1.0, 2.0)]
+    results = found(tmp_path, configs, lambda **c: c["lr"])
+    assert colouring(results) == "(?:^|[,/])depth=([^,]*)"
+
+
+def test_runs_keep_their_own_colours_where_it_is_not_known_what_matters(tmp_path: Path) -> None:
+    results = found(tmp_path, [*GRID[:2], GRID[3]], lambda **c: c["lr"])  # too few to say
+    assert colouring(results) is None
+    assert "runColorGroup" not in opening(results)
 
 
 def test_a_folder_of_sweeps_is_one_board_and_one_line_tells_where(tmp_path: Path) -> None:

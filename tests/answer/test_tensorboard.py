@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from sweeps.answer.opening import opening
+from sweeps.answer.results import read_results
 from tests.commands import in_process
 from tests.conftest import Board, boards
 from tests.shared import RunHere
@@ -145,6 +147,29 @@ def test_a_browser_shows_twelve_rows_with_metrics_and_every_tab(
         _see(page, board, "histograms", "vz-histogram-timeseries svg path")
         _see(page, board, "pr_curves", "tf-pr-curve-card vz-line-chart2")
         browser.close()
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt install chromium")
+def test_the_link_opens_on_the_metric_with_a_colour_for_each_value_of_what_matters_most(
+    board: Board, directory: Path
+) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS.split())
+        page = browser.new_page(viewport={"width": 1800, "height": 1000})
+        page.set_default_timeout(30_000)
+        page.goto(board.url + opening(read_results(directory)))
+        card = page.locator("metrics-pinned-view").get_by_text("accuracy/test")
+        card.first.wait_for()
+        row = page.locator("tb-data-table-content-row", has=page.locator(".run-color-swatch"))
+        row.nth(11).wait_for()
+        colours: dict[str, set[str]] = {}
+        for each in row.all():
+            style = each.locator(".run-color-swatch").get_attribute("style") or ""
+            [rate] = re.findall("lr=([^,]*)", each.inner_text())
+            colours.setdefault(rate, set()).add(style)
+        browser.close()
+    assert [len(found) for found in colours.values()] == [1, 1]
+    assert colours["0.01"] != colours["0.001"]
 
 
 def _see_hparams(page: Page, board: Board) -> None:

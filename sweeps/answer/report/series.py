@@ -61,14 +61,21 @@ def find(results: Results) -> Findings:
     points = math.prod(len(set(map(repr, column))) for column in few.values())
     crossed = not drawn and points == len(results.standings)
     factors = Factors(few, results.standings.values, results.mode, crossed=crossed)
-    means = results.standings.comparison.means
-    logs = [name for name, values in levels.items() if is_log(results, name, values)]
     return Findings(
         factors.effects() if few else [],
         drawn,
         factors.interactions() if 1 < len(few) <= 12 and not drawn else [],
-        importances(levels, means, log=logs) if len(levels) > 1 else None,
+        importance_of(results),
     )
+
+
+def importance_of(results: Results) -> Importance | None:
+    """How much each parameter matters; ``None`` of a single one, or if too few have trained."""
+    levels = {name: _column(results, name) for name in results.swept}
+    if len(levels) < 2:
+        return None
+    logs = [name for name, values in levels.items() if is_log(results, name, values)]
+    return importances(levels, results.standings.comparison.means, log=logs)
 
 
 def curves(results: Results, shown: Sequence[Configuration], metric: str) -> list[dict[str, Any]]:
