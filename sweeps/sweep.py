@@ -79,6 +79,7 @@ class Sweep:
         """Check a definition whole, then against its trainable; all problems are told at once."""
         refuse_inside_a_trial()
         self._path = path
+        self._place: str | None = None  # where it was last planned or run
         try:
             given = Given.read(definition, path, is_shipped=is_shipped(source))
         except SweepsError as error:
@@ -104,6 +105,12 @@ class Sweep:
             problems = [problem]
         if problems:
             raise InvalidSweep(source, problems)
+
+    def _repr_html_(self) -> str:
+        from sweeps.answer.notebook import sweep_as_html
+
+        parameters = self.definition.get("parameters") or {}
+        return sweep_as_html(self.file, parameters, self.trials, self._place or self.place())
 
     @property
     def trials(self) -> list[Trial]:
@@ -322,6 +329,7 @@ class Sweep:
     ) -> Ledger:
         ledger = open_ledger(self.place(directory, storage))
         ledger.check_usable(self.file.name)
+        self._place = ledger.where
         return ledger
 
 

@@ -1,6 +1,7 @@
 """What came out, in a line: how many trials stand where, and which configuration is best."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sweeps.answer.results import Results
@@ -16,9 +17,14 @@ if TYPE_CHECKING:
 
 def summary(results: Results) -> str:
     """``12 trials: 11 finished, 1 failed``."""
-    counts = [(status, results.count(status)) for status in Status]
+    return counted([row.status for row in results])
+
+
+def counted(statuses: Sequence[str]) -> str:
+    """The same, of trials that stand so."""
+    counts = [(status, statuses.count(status)) for status in Status]
     detail = ", ".join(f"{count} {status}" for status, count in counts if count)
-    return f"{len(results)} {'trial' if len(results) == 1 else 'trials'}: {detail}"
+    return f"{len(statuses)} {'trial' if len(statuses) == 1 else 'trials'}: {detail}"
 
 
 def best_line(results: Results) -> str | None:
