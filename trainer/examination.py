@@ -52,7 +52,7 @@ class Answers:
 
 
 def write(folder: Path, found: Mapping[str, Any], epoch: int) -> None:
-    """Write what :func:`examine` has found."""
+    """Write what :func:`examine` has found of the model after this epoch, from 1 on."""
     content = json.dumps({"epoch": epoch, **found})
     part = folder / f"{FILE}.part"
     part.write_text(content, encoding="utf-8")

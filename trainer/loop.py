@@ -68,7 +68,7 @@ def end_epoch(
     saved = checkpoint.save(log_dir, state.to_dict(), epoch) if log_dir else None
     if log_dir and state.answers:
         found = examination.examine(state.answers, state.setup.classes)
-        examination.write(log_dir, found, epoch)
+        examination.write(log_dir, found, state.next_epoch)
         logger.log_examination(found, examination.curves(state.answers), epoch)
     report(metrics, checkpoint=saved)
 

@@ -86,7 +86,7 @@ def test_alone_and_in_an_array_it_is_written_and_agrees_with_what_is_reported(
         assert right == report.metrics[-1]["correct/test"]
         assert sum(map(sum, found["confusion"])) == 297
         assert found["classes"] == list("0123456789")
-        assert found["epoch"] == 1
+        assert found["epoch"] == 2
         assert all(one["png"] for one in found["wrong"])
 
 
