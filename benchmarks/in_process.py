@@ -90,7 +90,7 @@ def main() -> None:
     options = parser.parse_args()
     configs = grid(options)
     trainer.prepare(configs)
-    for name in ("__init__", "log_model", "log_epoch", "__exit__"):
+    for name in ("__init__", "log_model", "log_epoch", "log_examination", "__exit__"):
         setattr(TensorBoardLogger, name, timed(getattr(TensorBoardLogger, name)))
     rounds = []
     for _ in range(options.rounds):
