@@ -1,16 +1,19 @@
 """Event files of the trainable's own: what stays, whatever it logs and however it counts."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.hparams import metadata
 from torch.utils.tensorboard import SummaryWriter
 
 from sweeps.records.event_files import event_files, hide_rows, positions, reopen
 from sweeps.records.events import EventLog, write_failure
 from sweeps.records.history import Report
+from trainer import train
 
 
 def read(folder: Path) -> EventAccumulator:
@@ -130,3 +133,34 @@ def test_a_scalar_that_the_function_logs_under_a_reported_name_is_there_once(
 def test_the_marks_of_a_failure_are_the_sweeps_own(tmp_path: Path) -> None:
     write_failure(tmp_path)
     assert positions(tmp_path) == {}
+
+
+def test_what_the_final_model_gets_wrong_is_there_once_if_it_was_not_reported_at_first(
+    tmp_path: Path,
+) -> None:
+    history: list[Report] = []
+    saved: list[Path] = []
+
+    def report(metrics: Mapping[str, float], *, checkpoint: Path | None = None) -> None:
+        if len(history) == 1 and len(saved) == 1:
+            saved.append(tmp_path)
+            raise KeyboardInterrupt  # after it was logged
+        assert checkpoint is not None
+        saved.append(checkpoint)
+        history.append(Report(len(history), metrics, 1.0, events=positions(tmp_path)))
+
+    config = {"dataset": "digits", "epochs": 2, "batch_size": 500}
+    with pytest.raises(KeyboardInterrupt):
+        train(config, report=report, log_dir=tmp_path)
+    assert images_logged(tmp_path) == 3
+    reopen(tmp_path, history, writes_events=True)
+    assert images_logged(tmp_path) == 1  # that of the inputs
+    train(config, report=report, log_dir=tmp_path, resume_from=saved[0])
+    assert images_logged(tmp_path) == 3
+
+
+def images_logged(folder: Path) -> int:
+    """In all files, also those that are superseded by others."""
+    events = [event for path in event_files(folder) for event in EventFileLoader(str(path)).Load()]
+    tags = [value.tag for event in events for value in event.summary.value]
+    return sum(tag.partition("/")[0] == "images" for tag in tags)
