@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from sweeps.answer.lineage import origin_text
 from sweeps.answer.replay import Replay
 from sweeps.answer.results import Results, Row, swept, with_loss
 from sweeps.answer.summary import (
@@ -67,6 +68,8 @@ def results_table(results: Results, rows: Sequence[Row]) -> Table:
     table.add(f"best {results.metric}", values, 3, right=True)
     table.add("at epoch", [str(each.get("epoch", "")) for each in best], 6, right=True)
     table.add("seconds", [f"{row.seconds:.1f}" for row in rows], 9, right=True)
+    if any(row.origin for row in rows):
+        table.add("goes on from", [origin_text(row) for row in rows], 4)
     _add_errors(table, [row.error for row in rows])
     return table
 

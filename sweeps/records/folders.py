@@ -85,3 +85,9 @@ def until_of(folder: Path) -> int | None:
 def status_of(folder: Path) -> Status:
     """The status in a trial's ``trial.json``."""
     return Status((read_json(folder / "trial.json") or {}).get("status", Status.PENDING))
+
+
+def inherited_by(folder: Path) -> int:
+    """How many epochs of a trial are its parent's, by its ``trial.json``; mostly none."""
+    origin = (read_json(folder / "trial.json") or {}).get("origin")
+    return origin["epoch"] if isinstance(origin, dict) else 0

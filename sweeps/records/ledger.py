@@ -27,7 +27,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from sweeps.definition.space import Trial
+from sweeps.definition.space import Origin, Trial
 from sweeps.errors import DirectoryError, nearest, shown
 from sweeps.records.atomic import DamagedRecord, land_json, read_json
 from sweeps.records.folders import TrialFolders
@@ -92,6 +92,9 @@ class Ledger:
 
     def store(self, path: str = "") -> None:
         """After it was written by other means than this object's: it is where it belongs."""
+
+    def bring(self, path: str) -> None:
+        """Before a file or folder that is no record is read: it is here already."""
 
     def read(self, path: str) -> bytes | None:
         """What a file in the directory holds, ``None`` if there is none."""
@@ -190,7 +193,7 @@ class Ledger:
             return False
 
     def write_overview(self, overview: Overview) -> None:
-        trials = [{"id": t.id, "config": t.config, "name": t.name} for t in overview.trials]
+        trials = [asdict(trial) for trial in overview.trials]
         data = {"format": FORMAT, **asdict(replace(overview, trials=())), "trials": trials}
         land_json(self._sweep_file, data)
 
@@ -209,7 +212,8 @@ class Ledger:
             DirectoryError: it cannot be read, or is another trial's.
         """
         folder = self.trial_dir(trial)
-        blank = Record(trial.id, trial.config, folder.relative_to(self.directory).as_posix())
+        path = folder.relative_to(self.directory).as_posix()
+        blank = Record(trial.id, trial.config, path, origin=trial.origin)
         try:
             data = read_json(folder / "trial.json")
             if data is None:
@@ -224,6 +228,7 @@ class Ledger:
                 arrays=tuple(data["arrays"]),
                 attempts=data["attempts"],
                 until=data.get("until"),
+                origin=_origin(data.get("origin")) or trial.origin,
                 **{name: data[name] for name in ("error", "where", "code", "data")},
             )
         except (DamagedRecord, ValueError):
@@ -295,6 +300,7 @@ class Ledger:
             "data": record.data,
             "until": record.until,
             "arrays": list(record.arrays),
+            "origin": asdict(record.origin) if record.origin else None,
             "sealed": seal(folder) if record.status in ENDED else None,
         }
         land_json(folder / "trial.json", data)
@@ -331,7 +337,10 @@ class Ledger:
             )
         try:
             SweepEntry.model_validate(data)
-            trials = tuple(Trial(t["id"], t["config"], t["name"]) for t in data["trials"])
+            trials = tuple(
+                Trial(t["id"], t["config"], t["name"], _origin(t.get("origin")))
+                for t in data["trials"]
+            )
             name, metric, mode, sweep = (data[key] for key in ("name", "metric", "mode", "sweep"))
             budget, formed = data.get("budget"), data.get("formed", {})
             search = data.get("search", {})
@@ -342,3 +351,7 @@ class Ledger:
     def _holder(self) -> str:
         holder = read_json(self.directory / "holder.json")
         return f"process {holder['pid']} on {holder['host']}" if holder else "starting or ending"
+
+
+def _origin(data: Mapping[str, Any] | None) -> Origin | None:
+    return Origin(data["parent"], data["epoch"]) if data else None

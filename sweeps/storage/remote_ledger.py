@@ -51,6 +51,9 @@ class MirroredLedger(Ledger):
         (self.directory / FILE).unlink(missing_ok=True)
         self._folders = None
 
+    def bring(self, path: str) -> None:
+        self.mirror.pull(path)
+
     def read(self, path: str) -> bytes | None:
         return self.mirror.read(path)
 
