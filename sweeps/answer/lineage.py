@@ -22,7 +22,9 @@ def lineage(rows: Iterable[Row]) -> list[str]:
 
 
 def _line(row: Row, by_id: dict[str, Row]) -> str:
-    """``gh: lr=0.01 to epoch 2 (ab), lr=0.008 to epoch 4 (gh)``, of what differs between them."""
+    """``gh: lr=0.01 to epoch 2 (ab); lr=0.008 to epoch 4 (gh)``, of what differs between them."""
+    if row.origin is None:
+        return f"{row.id}: its own from its beginning"
     chain = [(row, row.epochs)]
     while (origin := chain[0][0].origin) and (parent := by_id.get(origin["parent"])):
         chain.insert(0, (parent, origin["epoch"]))

@@ -48,6 +48,8 @@ def configurations_table(
         table.add(name, numbers([each.metric(name) for each in configurations]), 6, right=True)
     table.add("best epoch", [epochs_text(each) for each in configurations], 5, right=True)
     behind = "below the best" if results.mode == "max" else "above the best"
+    if any(row.origin for each in configurations for row in each.trials):
+        table.add("goes on from", [origin_text(each.trials[0]) for each in configurations], 4)
     standing = [standing_text(results, each) for each in configurations]
     table.add(behind, [text for text, _ in standing], 2, right=True)
     table.add("told apart", [text for _, text in standing], 1, right=True)

@@ -165,8 +165,11 @@ def by_configuration(trials: Sequence[Trial]) -> list[Group]:
 
 def key_of(file: SweepFile, definition: Mapping[str, Any], budget: str | None) -> str:
     """What identifies a search: it is the same one if only more of it is asked for."""
-    search = file.search.model_dump(exclude={"trials"}) if file.search else None
+    search = file.search.model_dump(exclude={"trials", "population"}) if file.search else None
     keys = {name: definition.get(name) for name in _DECISIVE}
+    if search and file.search and file.search.population:
+        search["population"] = file.search.population.model_dump()
+        keys |= {name: definition.get(name) for name in ("samples", "sample_seed", "seeds")}
     parameters = {n: v for n, v in definition["parameters"].items() if n != budget}
     text = same_key([search, keys | {"parameters": parameters}])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from sweeps.records.atomic import remove
-from sweeps.records.folders import inherited_by
+from sweeps.records.folders import origin_of
 from sweeps.records.history import Report, read_history
 
 KEEP = 2
@@ -70,7 +70,8 @@ def starts(folder: Path) -> Iterator[Start]:
 
     One that goes on from another trial has no beginning while that one's checkpoint is there.
     """
-    history, inherited = read_history(folder), inherited_by(folder)
+    history, origin = read_history(folder), origin_of(folder)
+    inherited = origin.epoch if origin else 0
     found = False
     while len(history) > max(0, inherited - 1):
         last = history[-1]

@@ -27,13 +27,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from sweeps.definition.space import Origin, Trial
+from sweeps.definition.space import Trial
 from sweeps.errors import DirectoryError, nearest, shown
 from sweeps.records.atomic import DamagedRecord, land_json, read_json
 from sweeps.records.folders import TrialFolders
 from sweeps.records.history import read_history, rewrite_history
 from sweeps.records.layout_check import check_tree
-from sweeps.records.record import ENDED, Overview, Record, Status, damage_notes
+from sweeps.records.record import ENDED, Overview, Record, Status, damage_notes, trial_of
 from sweeps.records.schema import RecordEntry, SweepEntry
 from sweeps.records.seal import (
     TAKEN_FROM_COPY,
@@ -228,7 +228,6 @@ class Ledger:
                 arrays=tuple(data["arrays"]),
                 attempts=data["attempts"],
                 until=data.get("until"),
-                origin=_origin(data.get("origin")) or trial.origin,
                 **{name: data[name] for name in ("error", "where", "code", "data")},
             )
         except (DamagedRecord, ValueError):
@@ -337,10 +336,7 @@ class Ledger:
             )
         try:
             SweepEntry.model_validate(data)
-            trials = tuple(
-                Trial(t["id"], t["config"], t["name"], _origin(t.get("origin")))
-                for t in data["trials"]
-            )
+            trials = tuple(map(trial_of, data["trials"]))
             name, metric, mode, sweep = (data[key] for key in ("name", "metric", "mode", "sweep"))
             budget, formed = data.get("budget"), data.get("formed", {})
             search = data.get("search", {})
@@ -351,7 +347,3 @@ class Ledger:
     def _holder(self) -> str:
         holder = read_json(self.directory / "holder.json")
         return f"process {holder['pid']} on {holder['host']}" if holder else "starting or ending"
-
-
-def _origin(data: Mapping[str, Any] | None) -> Origin | None:
-    return Origin(data["parent"], data["epoch"]) if data else None

@@ -84,6 +84,13 @@ class Overview:
     search: Mapping[str, Any] = field(default_factory=dict)
 
 
+def trial_of(entry: Mapping[str, Any]) -> Trial:
+    """A trial, as ``sweep.json`` lists it."""
+    found = entry.get("origin")
+    origin = Origin(found["parent"], found["epoch"]) if found else None
+    return Trial(entry["id"], entry["config"], entry["name"], origin)
+
+
 def damage_notes(records: Iterable[Record]) -> list[str]:
     """A line for each kind of damage that was found, and the trials that it was found in."""
     found: dict[str, list[str]] = {}

@@ -52,7 +52,8 @@ class MirroredLedger(Ledger):
         self._folders = None
 
     def bring(self, path: str) -> None:
-        self.mirror.pull(path)
+        above = path.rpartition("/")[0]
+        self.mirror.pull(above, lambda p: is_record(p) or p == path or p.startswith(f"{path}/"))
 
     def read(self, path: str) -> bytes | None:
         return self.mirror.read(path)
