@@ -132,7 +132,8 @@ class State:
         why_alone, apart = self._former.reasons(arrays)
         records = ledger.records(plan.keep + plan.todo + plan.leave)
         notes = [*damage_notes(records.values()), *stale(plan, records, self.versions())]
-        size = size_line(file.space, len(self.trials) // file.seeds, file.search)
+        begun = sum(trial.origin is None for trial in self.trials)
+        size = size_line(file.space, begun // file.seeds, file.search)
         if self._course and len(self._course.rungs) > 1:
             size += f"; rungs at epochs {', '.join(map(str, self._course.rungs))}"
         if file.search and file.search.population:
