@@ -9,7 +9,7 @@ from sweeps.definition.space import Trial
 from sweeps.definition.sweep_file import SweepFile
 from sweeps.errors import DirectoryError
 from sweeps.planning.arrays import Array
-from sweeps.planning.course import Course, measure_of
+from sweeps.planning.course import Course, measure_of, perturbed_of, population_line
 from sweeps.planning.enough import enough, seconds_of
 from sweeps.planning.forming import Former
 from sweeps.planning.plan import Plan, decide, stale
@@ -17,6 +17,7 @@ from sweeps.planning.search import Decision
 from sweeps.planning.shares import Share
 from sweeps.planning.size import size_line
 from sweeps.records.ledger import Ledger
+from sweeps.records.lineage import inherit
 from sweeps.records.record import Overview, Record, Status, damage_notes
 
 _WIDER = {
@@ -79,6 +80,18 @@ class Wanted:
             return self.trials
         return [trial for config in self.file.space.examples() for trial in self.make(config)]
 
+    @property
+    def perturbed(self) -> list[str]:
+        """The parameters that a population changes."""
+        return perturbed_of(self.file, self.resolved.changeable)
+
+    def go_on(
+        self, config: Mapping[str, Any], parents: Sequence[Trial], epoch: int
+    ) -> tuple[Trial, ...]:
+        """The trials of a configuration that go on from an epoch of others."""
+        space, neutral = self.file.space, self.resolved.neutral
+        return tuple(space.continued(dict(config), self.file.train, neutral, parents, epoch))
+
     def make(self, config: Mapping[str, Any]) -> list[Trial]:
         """The trials of a configuration by dotted names."""
         return self.file.space.repeated(dict(config), self.file.train, self.resolved.neutral)
@@ -119,9 +132,12 @@ class State:
         why_alone, apart = self._former.reasons(arrays)
         records = ledger.records(plan.keep + plan.todo + plan.leave)
         notes = [*damage_notes(records.values()), *stale(plan, records, self.versions())]
-        size = size_line(file.space, len(self.trials) // file.seeds, file.search)
+        begun = sum(trial.origin is None for trial in self.trials)
+        size = size_line(file.space, begun // file.seeds, file.search)
         if self._course and len(self._course.rungs) > 1:
             size += f"; rungs at epochs {', '.join(map(str, self._course.rungs))}"
+        if file.search and file.search.population:
+            size += population_line(file, file.search.population, self._wanted.perturbed)
         largest = max((len(array) for array in arrays), default=1)
         seconds = seconds_of(
             arrays,
@@ -165,6 +181,13 @@ class State:
             self._records = self.ledger.records(self.trials)
         measure = measure_of(file.metric, file.mode, file.select)
         return enough(file.stop_after, self.trials, {**self._records, **(now or {})}, measure)
+
+    def inherit(self, plan: Plan) -> None:
+        """Give those that are to go on from another trial the beginning that they have from it."""
+        by_id = {trial.id: trial for trial in self.trials}
+        for trial in plan.todo:
+            if trial.origin and (parent := by_id.get(trial.origin.parent)):
+                inherit(self.ledger, trial, parent)
 
     def settle(self) -> None:
         """Record of each trial that the search has stopped why it was."""
@@ -220,7 +243,9 @@ class State:
             wanted.definition,
             wanted.trials,
             wanted.make,
+            wanted.go_on,
             wanted.budget,
+            wanted.perturbed,
             {} if fresh else ledger.searched(),
             there,
         )

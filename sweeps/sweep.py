@@ -98,7 +98,8 @@ class Sweep:
         self._wanted = Wanted.of(file, self.definition, resolved)
         told = {_key(problem) for problem in problems}
         found = resolved.find_problems(self._wanted.examples, file)
-        found += course_problems(file, resolved.budget, "resume_from" in resolved.accepts)
+        resumes = "resume_from" in resolved.accepts
+        found += course_problems(file, resolved.budget, resumes, resolved.changeable)
         problems += [problem for problem in found if _key(problem) not in told]
         self._former = Former(file.fuse, file.train, resolved.fuse_key, resolved.why_apart)
         if not problems and (problem := self._former.look_at(self.trials)):
@@ -294,6 +295,7 @@ class Sweep:
         from sweeps.driver.tuner import run_trials  # imports Ray
 
         state.describe(outlook)
+        state.inherit(outlook.plan)
         ending = run_trials(
             state.file,
             outlook.arrays,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUDGET",
+    "CHANGEABLE",
     "METRICS",
     "NEUTRAL",
     "Datasets",
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 BUDGET, METRICS, NEUTRAL = train.BUDGET, train.METRICS, train.NEUTRAL
+CHANGEABLE = train.CHANGEABLE
 check, prepare, data_version = train.check, train.prepare, train.data_version
 fuse_key, train_many = train.fuse_key, train.train_many
 

@@ -1,6 +1,7 @@
 """All that changes while a run trains, and so all that a checkpoint holds."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -101,10 +102,11 @@ class TrainState:
         saved = checkpoint.load(path)
         try:
             self.model.load_state_dict(saved["model"])
-            # load_state_dict would take over another optimizer's settings without a word
-            if saved["optimizer"]["param_groups"] != self.optimizer.state_dict()["param_groups"]:
+            own = self.optimizer.state_dict()["param_groups"]
+            if _kinds(saved["optimizer"]["param_groups"]) != _kinds(own):
                 raise ValueError("the optimizer's settings differ")
-            self.optimizer.load_state_dict(saved["optimizer"])
+            # numbers are the configuration's: load_state_dict would take over the other run's
+            self.optimizer.load_state_dict({**saved["optimizer"], "param_groups": own})
             self.shuffling.set_state(saved["shuffling"])
             if "noise" in saved:  # not in those from before there was any
                 self.noise.set_state(saved["noise"])
@@ -130,6 +132,18 @@ def build_model(setup: "Setup") -> nn.Module:
         torch.default_generator.manual_seed(setup.settings.seed)  # not the GPUs' as well
         model: nn.Module = setup.task.build(setup.config)
         return model
+
+
+def _kinds(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What makes an optimizer another one: all of its settings but their numbers."""
+    return [{name: _kind(value) for name, value in group.items()} for group in groups]
+
+
+def _kind(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_kind(item) for item in value]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return "a number" if is_number else value
 
 
 def _schedule(setup: "Setup") -> Any:

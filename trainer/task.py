@@ -85,6 +85,12 @@ class Task:
     BUDGET = "epochs"
     """A run that has ended goes on from its checkpoint where this is raised."""
 
+    CHANGEABLE = (
+        *("lr", "weight_decay", "momentum", "beta1", "beta2", "clip", "label_smoothing"),
+        *("batch_size", "shuffle", "gamma"),
+    )
+    """What a run may be told otherwise than the one whose checkpoint it goes on from."""
+
     WRITES_EVENTS = True
     """All that TensorBoard shows of a run is written here, the HParams row included."""
 

@@ -82,8 +82,10 @@ class Standings(Sequence[Configuration]):
     def __init__(self, rows: Iterable[Row], mode: str) -> None:
         self.mode = mode
         groups: dict[str, list[Row]] = {}
+        rows = list(rows)
+        by_id = {row.id: row for row in rows}
         for row in rows:
-            groups.setdefault(_key(row.config), []).append(row)
+            groups.setdefault(_key(row, by_id), []).append(row)
         self._groups = list(groups.values())
 
     @cached_property
@@ -165,9 +167,14 @@ def _value(row: Row) -> float:
     return row.selected["value"] if row.selected else float("nan")
 
 
-def _key(config: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in config.items() if key != "seed"}
-    return json.dumps(rest, sort_keys=True, default=str)
+def _key(row: Row, by_id: Mapping[str, Row]) -> str:
+    """The same for the seeds of a configuration: also of what they have gone on from."""
+    rest = {key: value for key, value in row.config.items() if key != "seed"}
+    key = json.dumps(rest, sort_keys=True, default=str)
+    if row.origin is None:
+        return key
+    parent = by_id.get(row.origin["parent"])
+    return f"{key} {row.origin['epoch']} {_key(parent, by_id) if parent else row.origin['parent']}"
 
 
 def _known(value: float) -> float | None:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("pandas", "polars")
 _KINDS = {
-    **dict.fromkeys(("error", "where", "checkpoint"), str),
+    **dict.fromkeys(("error", "where", "checkpoint", "origin.parent"), str),
     **dict.fromkeys(("best.value", "selected.value", "mean", "sd", "difference", "margin"), float),
-    **dict.fromkeys(("best.epoch", "selected.epoch"), int),
+    **dict.fromkeys(("best.epoch", "selected.epoch", "origin.epoch"), int),
     "apart": bool,
 }
 """Of columns that may hold nothing at all."""
@@ -30,9 +30,10 @@ _KINDS = {
 
 def trial_table(results: "Results") -> Any:
     """One line a trial, as an Arrow table."""
-    blank = {"value": None, "epoch": None}
+    value, origin = {"value": None, "epoch": None}, {"parent": None, "epoch": None}
+    blanks = {"best": value, "selected": value, "origin": origin}
     rows = [asdict(row) for row in results]
-    return _table([{**r, **{k: r[k] or blank for k in ("best", "selected")}} for r in rows])
+    return _table([{**r, **{k: r[k] or blank for k, blank in blanks.items()}} for r in rows])
 
 
 def history_table(results: "Results") -> Any:

@@ -95,6 +95,11 @@ def replay(
     record = records[trial_id]
     if not record.history or record.recorded is None:
         raise SweepsError(f"{trial_id} has reported nothing yet: there is nothing to compare with")
+    if record.origin:
+        raise SweepsError(
+            f"{trial_id} has gone on from epoch {record.origin.epoch} of {record.origin.parent},"
+            " whose checkpoint of then is not kept; replay a trial that has begun by itself"
+        )
     resolved = resolve(*places(overview.sweep["train"], None))
     if not resolved.reports:
         raise SweepsError(

@@ -1,7 +1,7 @@
 """One trial's result, as a row."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Row:
         seconds: wall time of the reported epochs; in an array, those of the whole array.
         where: the host, and the GPU if it had one.
         checkpoint: of the best epoch, relative to the sweep's directory, if it is kept.
+        origin: the ``parent`` trial that it has gone on from, and the ``epoch``; mostly ``None``.
         selected: the value that is compared with other trials', and its ``epoch``, by the sweep
             file's ``select``; ``None`` if it is not finite.
     """
@@ -44,6 +45,7 @@ class Row:
     where: str | None
     checkpoint: str | None
     selected: Mapping[str, float] | None
+    origin: Mapping[str, Any] | None = None
 
 
 def to_row(record: Record, overview: Overview, directory: Path) -> Row:
@@ -67,6 +69,7 @@ def to_row(record: Record, overview: Overview, directory: Path) -> Row:
         where=record.where,
         checkpoint=kept.relative_to(directory).as_posix() if kept else None,
         selected=selected(reports, overview.metric, overview.mode, selection_of(overview)),
+        origin=asdict(record.origin) if record.origin else None,
     )
 
 

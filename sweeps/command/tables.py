@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from sweeps.answer.lineage import origin_text
 from sweeps.answer.replay import Replay
 from sweeps.answer.results import Results, Row, swept, with_loss
 from sweeps.answer.summary import (
@@ -47,6 +48,8 @@ def configurations_table(
         table.add(name, numbers([each.metric(name) for each in configurations]), 6, right=True)
     table.add("best epoch", [epochs_text(each) for each in configurations], 5, right=True)
     behind = "below the best" if results.mode == "max" else "above the best"
+    if any(row.origin for each in configurations for row in each.trials):
+        table.add("goes on from", [origin_text(each.trials[0]) for each in configurations], 4)
     standing = [standing_text(results, each) for each in configurations]
     table.add(behind, [text for text, _ in standing], 2, right=True)
     table.add("told apart", [text for _, text in standing], 1, right=True)
@@ -67,6 +70,8 @@ def results_table(results: Results, rows: Sequence[Row]) -> Table:
     table.add(f"best {results.metric}", values, 3, right=True)
     table.add("at epoch", [str(each.get("epoch", "")) for each in best], 6, right=True)
     table.add("seconds", [f"{row.seconds:.1f}" for row in rows], 9, right=True)
+    if any(row.origin for row in rows):
+        table.add("goes on from", [origin_text(row) for row in rows], 4)
     _add_errors(table, [row.error for row in rows])
     return table
 

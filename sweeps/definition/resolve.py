@@ -12,7 +12,8 @@ raises if it cannot, ``METRICS`` lists what will be reported. With ``fuse_key(co
 ``train_many(configs, *, reports, log_dirs, resume_from)`` it trains several configurations of one
 key as an array, and returns for each the error that ended it, or ``None``. ``BUDGET`` names the
 parameter that says how long a trial trains, if a finished one can go on where it is raised;
-``NEUTRAL`` lists parameters that do not change a result, such as a path. ``data_version(config)``
+``NEUTRAL`` lists parameters that do not change a result, such as a path; ``CHANGEABLE`` those in
+which a run may differ from the one whose checkpoint it goes on from. ``data_version(config)``
 identifies the data, so that results of other data are noticed. ``WRITES_EVENTS`` says that it
 writes all of its TensorBoard events itself, the HParams row included; ``STAYS_WARM``, that it
 leaves nothing behind, so that one process may train trial after trial.
@@ -121,6 +122,11 @@ class Resolved:
     def budget(self) -> str | None:
         """The parameter that can be raised to train a finished trial further."""
         return self.offered("BUDGET") if "resume_from" in self.accepts else None
+
+    @property
+    def changeable(self) -> tuple[str, ...]:
+        """The parameters in which it may differ from the run whose checkpoint it goes on from."""
+        return tuple(self.offered("CHANGEABLE") or ())
 
     def neutral(self, config: Mapping[str, Any]) -> frozenset[str]:
         """Parameters that do not make a trial of this configuration another one."""

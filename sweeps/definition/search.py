@@ -1,5 +1,6 @@
 """The keys ``search`` and ``stop_after``: how a space is searched, and when that is enough."""
 
+from math import inf
 from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -32,6 +33,31 @@ class Halving(Strict):
         return self
 
 
+class Population(Strict):
+    """All train a little, the worst go on as copies of the best with other values, and so on.
+
+    Attributes:
+        every: epochs between two rungs; a fifth of the budget, if not given.
+        quantile: the part of the population that is replaced at a rung, and that it is replaced by.
+        perturb: the parameters whose values change then; all swept ones that may, if not given.
+        factors: a number in a range is multiplied by one of these.
+    """
+
+    every: int | None = Field(default=None, ge=1)
+    quantile: float = Field(default=0.25, gt=0, le=0.5)
+    perturb: list[str] | None = Field(default=None, min_length=1)
+    factors: list[float] = Field(default=[0.8, 1.25], min_length=1)
+
+    @model_validator(mode="after")
+    def _check_factors(self) -> "Population":
+        if not all(0 < factor < inf and factor != 1 for factor in self.factors):
+            raise ValueError(
+                f"factors must be numbers more than 0 and not 1, such as [0.8, 1.25];"
+                f" got {shown(self.factors)}"
+            )
+        return self
+
+
 class Search(Strict):
     """How the space is searched.
 
@@ -41,6 +67,7 @@ class Search(Strict):
         at_once: how many are suggested from the same results, and so train together.
         seed: another number makes another search.
         halving: whether what does badly is stopped early.
+        population: whether what does badly goes on as a changed copy of what does well.
     """
 
     sampler: SamplerName | None = None
@@ -48,35 +75,40 @@ class Search(Strict):
     at_once: int = Field(default=8, ge=1)
     seed: int = Field(default=0, ge=0)
     halving: Halving | None = None
+    population: Population | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _read_short_forms(cls, value: Any) -> Any:
-        forms = ["halving", *SAMPLERS]
+        forms = ["halving", "population", *SAMPLERS]
         if isinstance(value, str):
             if value not in forms:
                 raise ValueError(
                     f"must be {_one_of(forms)}, got {shown(value)}{nearest(value, forms)}"
                 )
-            return {"halving": {}} if value == "halving" else {"sampler": value}
+            return {"sampler": value} if value in SAMPLERS else {value: {}}
         if not isinstance(value, dict):
             raise ValueError(f"must be {_one_of(forms)}, or a mapping; got {shown(value)}")
-        if isinstance(value.get("halving"), bool):
-            value = {**value, "halving": {} if value["halving"] else None}
-        if value.get("sampler") is None and value.get("halving") is None:
+        for name in ("halving", "population"):
+            if isinstance(value.get(name), bool):
+                value = {**value, name: {} if value[name] else None}
+        if all(value.get(name) is None for name in ("sampler", "halving", "population")):
             raise ValueError(
-                f"needs halving or a sampler ({_one_of(SAMPLERS)}), such as"
+                f"needs halving, population or a sampler ({_one_of(SAMPLERS)}), such as"
                 f" {{sampler: tpe, trials: 60}}; got {shown(value)}"
             )
         return value
 
     @model_validator(mode="after")
     def _check_sampler(self) -> "Search":
+        if self.population and (self.sampler or self.halving):
+            other = "a sampler" if self.sampler else "halving"
+            raise ValueError(f"population is a search of its own: leave it or {other} out")
         alone = sorted({"trials", "at_once", "seed"} & self.model_fields_set)
         if self.sampler is None and alone:
             raise ValueError(
-                f"{', '.join(alone)} is for a sampler, and none is named; without one, halving"
-                " takes the configurations of parameters and samples"
+                f"{', '.join(alone)} is for a sampler, and none is named; without one, the"
+                " configurations are those of parameters and samples"
             )
         return self
 

@@ -35,6 +35,19 @@ _LABEL_LENGTH = 150  # bytes; a file system allows 255 in a name
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a trial goes on from, that does not begin at its beginning.
+
+    Attributes:
+        parent: the trial, by id, whose history up to an epoch is its own.
+        epoch: from whose checkpoint it goes on.
+    """
+
+    parent: str
+    epoch: int
+
+
+@dataclass(frozen=True)
 class Trial:
     """One configuration to be run once.
 
@@ -42,11 +55,13 @@ class Trial:
         id: eight letters and digits, from a hash of all that makes it this trial.
         config: what the trainable is called with; always has a ``seed``.
         name: the trial's directory: its swept values, then its id.
+        origin: where it goes on from; ``None`` if it begins at its beginning.
     """
 
     id: str
     config: Mapping[str, Any]
     name: str
+    origin: Origin | None = None
 
     @property
     def seed(self) -> int:
@@ -183,16 +198,34 @@ class Space:
         seeds = [{}] if "seed" in flat else [{"seed": seed} for seed in range(self.seeds)]
         return [self._trial(train, {**flat, **seed}, swept, neutral) for seed in seeds]
 
-    def _trial(self, train: str, flat: Flat, swept: Sequence[str], neutral: Neutral) -> Trial:
+    def continued(
+        self, flat: Flat, train: str, neutral: Neutral, parents: Sequence[Trial], epoch: int
+    ) -> list[Trial]:
+        """The trials of a configuration that go on from an epoch of these, seed by seed."""
+        swept = [*self.swept, *(["seed"] if self.seeds > 1 else [])]
+        return [
+            self._trial(train, {**flat, "seed": p.seed}, swept, neutral, Origin(p.id, epoch))
+            for p in parents
+        ]
+
+    def _trial(
+        self,
+        train: str,
+        flat: Flat,
+        swept: Sequence[str],
+        neutral: Neutral,
+        origin: Origin | None = None,
+    ) -> Trial:
         config = self._nested(flat)
         ignored = set(neutral(config)).difference(swept)
         counting = {name: value for name, value in flat.items() if name not in ignored}
-        identity = json.dumps([train, canonical(self._nested(counting))], sort_keys=True)
+        since = [origin.parent, origin.epoch] if origin else []
+        identity = json.dumps([train, canonical(self._nested(counting)), *since], sort_keys=True)
         digest = hashlib.sha256(identity.encode()).digest()
         trial_id = base64.b32encode(digest[:5]).decode().lower()
         label = ",".join(f"{name}={in_name(flat[name])}" for name in swept if name in flat)
         safe = re.sub(r"[^\w.=+,-]", "_", label).encode()[:_LABEL_LENGTH].decode(errors="ignore")
-        return Trial(trial_id, config, f"{safe},{trial_id}" if safe else trial_id)
+        return Trial(trial_id, config, f"{safe},{trial_id}" if safe else trial_id, origin)
 
     @cached_property
     def _paths(self) -> dict[str, tuple[str, ...]]:

@@ -16,7 +16,8 @@ class Plan:
 
     Attributes:
         leave: not finished, and not asked for this time.
-        reached: the epochs up to the last checkpoint of those that are continued, by id.
+        reached: the epochs up to the last checkpoint of those that are continued, by id, and those
+            that new ones have from their parents.
         until: the epoch to which each trains for now, by id; those that are not here, to their end.
         paused: those of ``resume`` that go on from a rung, by id.
         stopped: those of ``keep`` that did not come to their end, by id.
@@ -123,9 +124,10 @@ def decide(
         groups[_action(records.get(trial.id), budget, until.get(trial.id))].append(trial)
     resumed = [records[trial.id] for trial in groups["resume"]]
     kept = [records[trial.id] for trial in groups["keep"]]
+    inherited = {trial.id: trial.origin.epoch for trial in groups["new"] if trial.origin}
     return Plan(
         **{name: tuple(trials) for name, trials in groups.items()},
-        reached={record.id: _reached(record) for record in resumed},
+        reached=inherited | {record.id: _reached(record) for record in resumed},
         until=until,
         paused=frozenset(r.id for r in resumed if r.status in (Status.STOPPED, Status.FINISHED)),
         stopped=frozenset(r.id for r in kept if r.status is Status.STOPPED),
@@ -159,8 +161,8 @@ def _reached(record: Record) -> int:
 
 def _action(record: Record | None, budget: str | None, until: int | None) -> str:
     match record.status if record else Status.PENDING:
-        case Status.FINISHED if record and until is None and _is_raised(record, budget):
-            return "resume"
+        case Status.FINISHED if record and _is_raised(record, budget):
+            return "keep" if until is not None and len(record.history) >= until else "resume"
         case Status.STOPPED if record and record.until is not None:  # at a rung
             return "keep" if until is not None and len(record.history) >= until else "resume"
         case Status.FINISHED | Status.STOPPED:

@@ -199,7 +199,7 @@ class Searching:
             return told if self._is_last(entry) or told.step <= budget else None
         found = [record for trial in entry.group if (record := look(trial))]
         if lost := next((record for record in found if is_lost(record)), None):
-            return Told(_state(lost), None, budget)
+            return Told(state_of(lost), None, budget)
         if self._is_last(entry):
             return Told("complete" if value is not None else "diverged", value, budget)
         rank, size = ranks[entry.rung][entry.key]
@@ -251,7 +251,8 @@ def has_reached(record: Record, budget: int | None) -> bool:
     return budget is not None and len(record.history) >= budget
 
 
-def _state(record: Record) -> Literal["stopped", "diverged", "failed"]:
+def state_of(record: Record) -> Literal["stopped", "diverged", "failed"]:
+    """What a trial that is lost has come to."""
     if record.status is Status.FAILED:
         return "failed"
     return "diverged" if (record.error or "").startswith("diverged") else "stopped"

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from sweeps.records.atomic import remove
+from sweeps.records.folders import origin_of
 from sweeps.records.history import Report, read_history
 
 KEEP = 2
@@ -65,14 +66,21 @@ def checksum(checkpoint: Path) -> str:
 
 
 def starts(folder: Path) -> Iterator[Start]:
-    """From where a trial can go on, latest first; at last, from its beginning."""
-    history = read_history(folder)
-    while history:
+    """From where a trial can go on, latest first; at last, from its beginning.
+
+    One that goes on from another trial has no beginning while that one's checkpoint is there.
+    """
+    history, origin = read_history(folder), origin_of(folder)
+    inherited = origin.epoch if origin else 0
+    found = False
+    while len(history) > max(0, inherited - 1):
         last = history[-1]
-        if last.checkpoint and _is_whole(folder / last.checkpoint, last.sha256):
+        if last.checkpoint and is_whole(folder / last.checkpoint, last.sha256):
+            found = True
             yield Start(list(history), folder / last.checkpoint)
         history.pop()
-    yield Start([], None)
+    if not (inherited and found):
+        yield Start([], None)
 
 
 def start_together(folders: Sequence[Path]) -> list[Start]:
@@ -137,7 +145,8 @@ def drop_older(folder: Path, history: Sequence[Report]) -> None:
                 remove(path)
 
 
-def _is_whole(checkpoint: Path, sha256: str | None) -> bool:
+def is_whole(checkpoint: Path, sha256: str | None) -> bool:
+    """Whether a checkpoint is what it was when it was reported."""
     try:
         return checkpoint.exists() and checksum(checkpoint) == sha256
     except OSError:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sweeps.definition.space import Trial
+from sweeps.definition.space import Origin, Trial
 from sweeps.records.atomic import DamagedRecord, read_json
 from sweeps.records.record import Status
+from sweeps.records.schema import OriginEntry
 
 _BEGUN_HERE, _COPY, _DAMAGED, _NOT_THEIRS = range(4)
 
@@ -41,11 +42,12 @@ class TrialFolders:
         found = []
         for key, names in self._names.items():
             for name in self._theirs(key, names)[:1]:
+                folder = self._folder / name
                 try:
-                    config = config_of(self._folder / name)
+                    config, origin = config_of(folder), origin_of(folder)
                 except DamagedRecord:
-                    config = {}
-                found.append(Trial(key, config, name))
+                    config, origin = {}, None
+                found.append(Trial(key, config, name, origin))
         return sorted(found, key=lambda trial: trial.name)
 
     def _theirs(self, key: str, names: Sequence[str]) -> list[str]:
@@ -85,3 +87,13 @@ def until_of(folder: Path) -> int | None:
 def status_of(folder: Path) -> Status:
     """The status in a trial's ``trial.json``."""
     return Status((read_json(folder / "trial.json") or {}).get("status", Status.PENDING))
+
+
+def origin_of(folder: Path) -> Origin | None:
+    """Where a trial goes on from, by its ``trial.json``; mostly nowhere."""
+    data = (read_json(folder / "trial.json") or {}).get("origin")
+    try:
+        found = OriginEntry.model_validate(data) if data else None
+    except ValueError:
+        raise DamagedRecord(folder / "trial.json", "not the record of a trial") from None
+    return Origin(found.parent, found.epoch) if found else None

@@ -33,7 +33,7 @@ from sweeps.records.atomic import DamagedRecord, land_json, read_json
 from sweeps.records.folders import TrialFolders
 from sweeps.records.history import read_history, rewrite_history
 from sweeps.records.layout_check import check_tree
-from sweeps.records.record import ENDED, Overview, Record, Status, damage_notes
+from sweeps.records.record import ENDED, Overview, Record, Status, damage_notes, trial_of
 from sweeps.records.schema import RecordEntry, SweepEntry
 from sweeps.records.seal import (
     TAKEN_FROM_COPY,
@@ -92,6 +92,9 @@ class Ledger:
 
     def store(self, path: str = "") -> None:
         """After it was written by other means than this object's: it is where it belongs."""
+
+    def bring(self, path: str) -> None:
+        """Before a file or folder that is no record is read: it is here already."""
 
     def read(self, path: str) -> bytes | None:
         """What a file in the directory holds, ``None`` if there is none."""
@@ -190,7 +193,7 @@ class Ledger:
             return False
 
     def write_overview(self, overview: Overview) -> None:
-        trials = [{"id": t.id, "config": t.config, "name": t.name} for t in overview.trials]
+        trials = [asdict(trial) for trial in overview.trials]
         data = {"format": FORMAT, **asdict(replace(overview, trials=())), "trials": trials}
         land_json(self._sweep_file, data)
 
@@ -209,7 +212,8 @@ class Ledger:
             DirectoryError: it cannot be read, or is another trial's.
         """
         folder = self.trial_dir(trial)
-        blank = Record(trial.id, trial.config, folder.relative_to(self.directory).as_posix())
+        path = folder.relative_to(self.directory).as_posix()
+        blank = Record(trial.id, trial.config, path, origin=trial.origin)
         try:
             data = read_json(folder / "trial.json")
             if data is None:
@@ -295,6 +299,7 @@ class Ledger:
             "data": record.data,
             "until": record.until,
             "arrays": list(record.arrays),
+            "origin": asdict(record.origin) if record.origin else None,
             "sealed": seal(folder) if record.status in ENDED else None,
         }
         land_json(folder / "trial.json", data)
@@ -331,7 +336,7 @@ class Ledger:
             )
         try:
             SweepEntry.model_validate(data)
-            trials = tuple(Trial(t["id"], t["config"], t["name"]) for t in data["trials"])
+            trials = tuple(map(trial_of, data["trials"]))
             name, metric, mode, sweep = (data[key] for key in ("name", "metric", "mode", "sweep"))
             budget, formed = data.get("budget"), data.get("formed", {})
             search = data.get("search", {})

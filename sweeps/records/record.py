@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sweeps.definition.space import Trial
+from sweeps.definition.space import Origin, Trial
 from sweeps.records.history import Report
 
 
@@ -36,6 +36,7 @@ class Record:
         data: identifies the data that it was last run with.
         until: the epoch at which it is, or was, to stop for the time being; ``None`` is its end.
         arrays: who trained together, and from which step on; changes only where members were lost.
+        origin: the trial whose history it has gone on from, if there is one.
         damage: what was found damaged, and what comes of it, in a sentence.
     """
 
@@ -51,6 +52,7 @@ class Record:
     data: str | None = None
     until: int | None = None
     arrays: tuple[Mapping[str, Any], ...] = ()
+    origin: Origin | None = None
     history: list[Report] = field(default_factory=list, compare=False)
     damage: str | None = field(default=None, compare=False)
 
@@ -80,6 +82,13 @@ class Overview:
     budget: str | None = None
     formed: Mapping[str, Any] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
+
+
+def trial_of(entry: Mapping[str, Any]) -> Trial:
+    """A trial, as ``sweep.json`` lists it."""
+    found = entry.get("origin")
+    origin = Origin(found["parent"], found["epoch"]) if found else None
+    return Trial(entry["id"], entry["config"], entry["name"], origin)
 
 
 def damage_notes(records: Iterable[Record]) -> list[str]:

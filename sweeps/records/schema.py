@@ -27,12 +27,20 @@ class _Entry(BaseModel):
     model_config = ConfigDict(strict=True)
 
 
+class OriginEntry(_Entry):
+    """The trial that another goes on from."""
+
+    parent: Annotated[str, AfterValidator(_is_plain)]
+    epoch: int = Field(ge=1)
+
+
 class TrialEntry(_Entry):
     """A trial, as ``sweep.json`` lists it."""
 
     id: Annotated[str, AfterValidator(_is_plain)]
     config: dict[str, Any]
     name: Annotated[str, AfterValidator(_is_plain)]
+    origin: OriginEntry | None = None
 
 
 class DefinitionEntry(_Entry):
@@ -108,6 +116,7 @@ class RecordEntry(_Entry):
     data: str | None
     sealed: SealEntry | None = None
     until: int | None = None
+    origin: OriginEntry | None = None
 
 
 class ReportEntry(_Entry):

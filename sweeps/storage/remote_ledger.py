@@ -51,6 +51,10 @@ class MirroredLedger(Ledger):
         (self.directory / FILE).unlink(missing_ok=True)
         self._folders = None
 
+    def bring(self, path: str) -> None:
+        above = path.rpartition("/")[0]
+        self.mirror.pull(above, lambda p: is_record(p) or p == path or p.startswith(f"{path}/"))
+
     def read(self, path: str) -> bytes | None:
         return self.mirror.read(path)
 

@@ -13,7 +13,7 @@ from sweeps.errors import SweepsError
 from sweeps.records.checkpoints import Start, starts
 from sweeps.records.event_files import hide_rows, reopen
 from sweeps.records.events import EventLog
-from sweeps.records.folders import config_of, id_of, status_of, until_of
+from sweeps.records.folders import config_of, id_of, origin_of, status_of, until_of
 from sweeps.records.history import rewrite_history
 from sweeps.records.record import Status
 from sweeps.storage.working_copy import WorkingCopy
@@ -82,7 +82,14 @@ class Member:
 
         Raises:
             Over: it has diverged before, or is where it stops for now.
+            SweepsError: what it has from its parent is gone.
         """
+        origin = origin_of(self.folder)
+        if origin and start.step < origin.epoch:
+            raise SweepsError(
+                f"it goes on from epoch {origin.epoch} of {origin.parent}, whose checkpoint is gone"
+                " or was damaged: it cannot begin by itself"
+            )
         rewrite_history(self.folder, start.history)
         reopen(self.folder, start.history, writes_events=self._writes_events)
         self.resume_from = start.checkpoint

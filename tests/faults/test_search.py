@@ -14,6 +14,11 @@ SEARCHES = {
         "parameters.x={int_uniform: [1, 1000]}",
         "search={sampler: tpe, trials: 4, at_once: 2, halving: {factor: 2, first: 1}}",
     ],
+    "population": [
+        "parameters.x={int_uniform: [1, 1000]}",
+        "samples=4",
+        "search={population: {every: 1}}",
+    ],
 }
 
 
@@ -22,13 +27,13 @@ def chained(folder: Path) -> Sweep:
     folder.mkdir()
     sweep = Sweep(folder)
     with (folder / "chained.py").open("a") as module:
-        module.write('\nBUDGET = "epochs"\n')
+        module.write('\nBUDGET = "epochs"\nCHANGEABLE = ("x",)\n')
     return sweep
 
 
 def table(sweep: Sweep) -> dict[Any, Any]:
     """What the search has come to, without the time that it took."""
-    kept = ("config", "status", "epochs", "metrics", "best", "error")
+    kept = ("config", "status", "epochs", "metrics", "best", "error", "origin")
     rows = sweep.all_rows()
     return {row["id"]: {name: row[name] for name in kept} for row in rows}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.definition.space import Origin, Trial
 from sweeps.records.checkpoints import (
     checkpoint_of,
     checksum,
@@ -17,6 +18,8 @@ from sweeps.records.checkpoints import (
     starts,
 )
 from sweeps.records.history import Report, append_report, read_history, rewrite_history
+from sweeps.records.ledger import Ledger
+from sweeps.records.lineage import inherit
 
 
 def test_nan_survives_as_strict_json(tmp_path: Path) -> None:
@@ -188,3 +191,29 @@ def test_a_line_that_finds_no_room_leaves_no_part_behind(tmp_path: Path) -> None
         signal.signal(signal.SIGXFSZ, ignored)
     append_report(tmp_path, Report(1, {"loss": 0.25}, 0.1))
     assert [report.metrics["loss"] for report in read_history(tmp_path)] == [0.5, 0.25]
+
+
+def test_a_trial_that_goes_on_from_another_has_its_reports_and_its_checkpoint(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger(tmp_path)
+    parent = Trial("aaaaaaaa", {"x": 1, "seed": 0}, "x=1,aaaaaaaa")
+    child = Trial("bbbbbbbb", {"x": 2, "seed": 0}, "x=2,bbbbbbbb", Origin(parent.id, 2))
+    folder, own = ledger.trial_dir(parent), ledger.trial_dir(child)
+    ledger.write(ledger.record(parent))
+    for step in range(3):
+        (folder / f"{step}.pt").write_text(str(step))
+        sha256 = checksum(folder / f"{step}.pt")
+        append_report(folder, Report(step, {"loss": 1.0 / (step + 1)}, 1.0, f"{step}.pt", sha256))
+    inherit(ledger, child, parent)
+    record = ledger.record(child)
+    assert (record.status, record.attempts, record.origin) == ("pending", 0, child.origin)
+    assert [r.metrics for r in record.history] == [{"loss": 1.0}, {"loss": 0.5}]
+    (folder / "1.pt").unlink()
+    inherit(ledger, child, parent)  # it has it already
+    [start] = starts(own)
+    assert start.checkpoint is not None
+    assert (start.step, start.checkpoint.read_text()) == (2, "1")
+    assert [trial.origin for trial in ledger.unlisted([parent])] == [child.origin]
+    start.checkpoint.write_text("damaged")
+    assert [each.step for each in starts(own)] == [0]  # which its process refuses

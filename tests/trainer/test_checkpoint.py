@@ -169,10 +169,21 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path, good: Path) ->
     assert_refused(path, names="not a checkpoint of this model")
 
 
-@pytest.mark.parametrize("changed", [{"optimizer": "sgd"}, {"optimizer": "adamw"}, {"lr": 0.5}])
+@pytest.mark.parametrize("changed", [{"optimizer": "sgd"}, {"optimizer": "adamw"}])
 def test_a_checkpoint_of_another_optimizer_is_refused(good: Path, changed: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="optimizer's settings differ"):
         train(CONFIG | changed, report=Recorder(), resume_from=good)
+
+
+def test_a_run_goes_on_with_the_numbers_of_its_own_configuration(
+    tmp_path: Path, good: Path
+) -> None:
+    epochs = int(load(good)["next_epoch"]) + 1
+    changed = {"lr": 0.5, "weight_decay": 0.25, "epochs": epochs}
+    train(CONFIG | changed, report=Recorder(), log_dir=tmp_path / "own", resume_from=good)
+    [latest] = (tmp_path / "own").glob("checkpoint-*.pt")
+    [group] = load(latest)["optimizer"]["param_groups"]
+    assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
 
 
 @pytest.mark.parametrize("key", ["model", "optimizer", "shuffling", "next_epoch"])

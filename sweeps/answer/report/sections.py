@@ -8,6 +8,7 @@ import numpy as np
 
 from sweeps.answer.certainty import seeds_advice
 from sweeps.answer.configurations import Configuration
+from sweeps.answer.lineage import lineage
 from sweeps.answer.report import series
 from sweeps.answer.report.advice import advice
 from sweeps.answer.results import Results, with_loss
@@ -63,6 +64,7 @@ def table(results: Results) -> dict[str, Any]:
         "more": max(len(results.standings) - MOST_ROWS, 0),
         "curves": len(drawn),
         "all": len(results.standings),
+        "lineage": lineage(results),
     }
 
 

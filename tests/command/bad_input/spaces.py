@@ -45,7 +45,8 @@ CASES = [
     ),
     space(
         "an unknown search names the nearest",
-        "search: must be halving, tpe, gp, cmaes or random, got 'halvin'; did you mean 'halving'?",
+        "search: must be halving, population, tpe, gp, cmaes or random, got 'halvin'; did you mean"
+        " 'halving'?",
         search="halvin",
     ),
     space(
@@ -67,6 +68,39 @@ CASES = [
         "a factor that halves nothing",
         "search.halving.factor: must be at least 2, got 1",
         search="{halving: {factor: 1}}",
+    ),
+    space(
+        "a population beside a sampler",
+        "search: population is a search of its own: leave it or a sampler out",
+        search="{population: true, sampler: tpe}",
+    ),
+    space(
+        "a population of one, with nothing to change",
+        "search.population: needs a parameter to change, an axis or a distribution that is in the"
+        " CHANGEABLE of trainer:train: lr, weight_decay",
+        "search.population: needs at least 2 configurations to begin with, got 1",
+        parameters="{dataset: digits, epochs: 4}",
+        search="population",
+    ),
+    space(
+        "what a population may not change",
+        "search.population.perturb: there is no parameter 'lrr'; did you mean 'lr'?",
+        "search.population.perturb: dataset must be an axis or a distribution of its own",
+        "search.population.perturb: trainer:train does not say that a run may go on with another"
+        " optimizer; its CHANGEABLE names lr,",
+        parameters="{dataset: digits, lr: [0.1, 0.2], optimizer: [adam, sgd], epochs: 4}",
+        search="{population: {perturb: [lrr, dataset, optimizer]}}",
+    ),
+    space(
+        "a rung beyond the budget",
+        "search.population.every: must be less than parameters.epochs = 4, got 9",
+        parameters="{dataset: digits, lr: [0.1, 0.2], epochs: 4}",
+        search="{population: {every: 9}}",
+    ),
+    space(
+        "factors that change nothing",
+        "factors must be numbers more than 0 and not 1, such as [0.8, 1.25]; got [1.0]",
+        search="{population: {factors: [1]}}",
     ),
     space(
         "samples beside a sampler",
