@@ -16,7 +16,7 @@ from sweeps.records.checkpoints import checkpoint_of
 from sweeps.records.history import Report
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Overview, Status, damage_notes
-from sweeps.storage.remote_ledger import MirroredLedger, open_ledger
+from sweeps.storage.remote_ledger import open_ledger
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,8 +178,7 @@ class Results(Sequence[Row]):
         path = self.kept_checkpoint(row)
         if path is None or self._ledger is None:
             raise DirectoryError(f"no checkpoint of trial {row.id} was kept")
-        if isinstance(self._ledger, MirroredLedger):
-            self._ledger.mirror.pull(path, contents=lambda _: True)
+        self._ledger.bring(path)
         return self._ledger.directory / path
 
     def kept_checkpoint(self, row: Row) -> str | None:

@@ -1,6 +1,9 @@
 """A sweep whose directory is on object storage: written, killed, continued, read back."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,16 @@ def reports(sweep: InBucket, bucket: Bucket) -> int:
     return sum(c.count(b"\n") for path, c in files.items() if path.endswith("history.jsonl"))
 
 
+def opened_from_python(uri: str, bucket: Bucket) -> bytes:
+    """What the best trial's checkpoint holds, for a script that reads the results."""
+    code = (
+        "import sys; from sweeps import read_results; results = read_results(sys.argv[1]);"
+        "sys.stdout.buffer.write(results.checkpoint(results.best).read_bytes())"
+    )
+    command, env = [sys.executable, "-c", code, uri], {**os.environ, **bucket.env}
+    return subprocess.run(command, env=env, check=True, capture_output=True).stdout
+
+
 def test_a_sweep_goes_to_a_bucket_and_is_read_there_as_a_folder_is(
     sweep: InBucket,
     bucket: Bucket,
@@ -45,6 +58,7 @@ def test_a_sweep_goes_to_a_bucket_and_is_read_there_as_a_folder_is(
     assert json.loads(files[best.lstrip("/")])
     kept = {path.split("/", 2)[2] for path in files if path.startswith("trials/")}
     assert {p for p in kept if "/" in p} == {"checkpoints/00003.json", "best/00003.json"}
+    assert opened_from_python(sweep.uri, bucket) == files[best.lstrip("/")]
     assert "holder.json" not in files
     assert not [path for path, content in files.items() if KEY.encode() in content]
 
