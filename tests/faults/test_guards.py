@@ -8,6 +8,7 @@ import pytest
 
 from sweeps.command import display
 from sweeps.sweep import Sweep as PublicSweep
+from sweeps.worker.job import INSIDE
 from tests.commands import Done, in_process, wait_until
 from tests.faults.conftest import Sweep
 from tests.shared import RunHere
@@ -87,13 +88,13 @@ def test_a_display_that_fails_fails_nothing_else(
 def test_events_that_cannot_be_written_fail_no_trial(
     sweep: Sweep, run: Run, undisturbed: dict[int, Any]
 ) -> None:
-    """The worker's own logging breaks after the first report."""
+    """What logs the reports breaks, in the trial's process alone: the driver is this one."""
     module = sweep.folder / "chained.py"
     module.write_text(
         module.read_text()
         + "\nimport sweeps.records.events\n"
         + "def broken(self, metrics, step, others):\n    raise RuntimeError('no ink left')\n"
-        + "sweeps.records.events.EventLog.log = broken\n"
+        + f"if {INSIDE!r} in os.environ:\n    sweeps.records.events.EventLog.log = broken\n"
     )
     done = run("parameters.x=[1]", "parameters.seconds=0")
     assert (done.returncode, done.stderr) == (0, "")
