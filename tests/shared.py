@@ -15,19 +15,23 @@ from sweeps.cluster.local import local_ray
 from sweeps.planning.shares import Node
 from sweeps.worker.processes import nursery
 from tests.commands import Done, in_process, run_command
+from tests.drivers import TOKEN, RunningRay
 
 RunHere = Callable[..., Done]
 
 
 @pytest.fixture(scope="session")
-def ray_of_tests() -> Iterator[None]:
+def ray_of_tests() -> Iterator[RunningRay]:
     """A Ray of this process's own with two processors, for every sweep that only needs some Ray."""
     before = dict(os.environ)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # tests rewrite modules within a second
     with local_ray(Node(2, 0), lambda folder: nursery(folder, ["ray.cloudpickle", "torch"], 1)):
+        import ray
+
         inside = dict(os.environ)
+        running = RunningRay(ray.get_runtime_context().gcs_address, inside[TOKEN])
         _become(before)
-        yield
+        yield running
         _become(inside)
     _become(before)
 
@@ -38,7 +42,7 @@ def _become(environment: Mapping[str, str]) -> None:
 
 
 @pytest.fixture
-def run_here(ray_of_tests: None) -> RunHere:
+def run_here(ray_of_tests: RunningRay) -> RunHere:
     """``sweeps`` in this process, on the Ray of the tests: ``run_here("run", file, cwd=folder)``.
 
     For what a sweep comes to and what is said of it, in half the time of ``run_command``, which is

@@ -10,6 +10,7 @@ import pytest
 import sweeps
 import trainer
 from sweeps import Sweep, Trainable
+from tests.drivers import RunningRay
 
 
 def test_the_public_names_are_these() -> None:
@@ -54,7 +55,7 @@ def test_help_and_plan_import_neither_ray_nor_torch(arguments: str, tmp_path: Pa
 
 
 def test_a_sweep_runs_from_python_and_gives_its_results(
-    ray_of_tests: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ray_of_tests: RunningRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     sweep = Sweep.from_yaml("quickstart", ["parameters.epochs=1", "parameters.lr=0.01"])

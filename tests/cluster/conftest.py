@@ -9,6 +9,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.drivers import RunningRay
 from tests.faults.conftest import Sweep, end, undisturbed
 
 __all__ = ["undisturbed"]
@@ -81,14 +82,14 @@ def bucket() -> Iterator[Bucket]:
 class InBucket(Sweep):
     """A sweep in a working folder of its own, whose directory will be in the bucket."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, ray: RunningRay) -> None:
+        super().__init__(folder, ray)
         self.key = f"{folder.name}/chained"
         self.uri = f"s3://{Bucket.name}/{self.key}"
 
 
 @pytest.fixture
-def sweep(tmp_path: Path) -> Iterator[InBucket]:
-    started = InBucket(tmp_path)
+def sweep(tmp_path: Path, ray_of_tests: RunningRay) -> Iterator[InBucket]:
+    started = InBucket(tmp_path, ray_of_tests)
     yield started
     end(started)

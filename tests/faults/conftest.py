@@ -16,8 +16,12 @@ import psutil
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 
-from tests.commands import Done, in_process, run_command, wait_until
+from tests.commands import Done, in_process, wait_until
+from tests.drivers import Driver, RunningRay, start_driver
 from tests.shared import RunHere
+
+Started = Driver | subprocess.Popen[bytes]
+
 
 MARK = "SWEEPS_TEST_MARK"
 SWEEP = """
@@ -31,10 +35,14 @@ max_failures: 1
 
 
 class Sweep:
-    """A sweep in a folder of its own, and every process that was ever started for it."""
+    """A sweep in a folder of its own, and every process that was ever started for it.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        ray: the one that it runs on; without it, each of its drivers starts its own.
+    """
+
+    def __init__(self, folder: Path, ray: RunningRay | None = None) -> None:
+        self.folder, self.ray = folder, ray
         self.directory = folder / "runs/chained"
         self.mark = uuid.uuid4().hex
         (folder / "sweep.yaml").write_text(SWEEP)
@@ -44,38 +52,41 @@ class Sweep:
     def environment(self, **more: str) -> dict[str, str]:
         return {MARK: self.mark, "SCRATCH": str(self.folder), "PYTHONPATH": path(), **more}
 
-    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """`sweeps run` to its end; with as many trials at once as there are, unless told."""
-        arguments = ("run", "sweep.yaml", *arguments)
-        return run_command(*arguments, cwd=self.folder, **self.environment(**env))
+    def run(self, *arguments: str, **env: str) -> Done:
+        """`sweeps run` to its end."""
+        status, stderr = self.wait_for(self.start(*arguments, **env), 240)
+        return Done(status, (self.folder / "stdout").read_text(), stderr)
 
     def go_on(self, run_here: RunHere, *arguments: str) -> Done:
         """The same, on the Ray of the tests: for what is left to do after a fault."""
         return run_here("run", "sweep.yaml", *arguments, cwd=self.folder)
 
-    def start(
-        self, *arguments: str, file: str = "sweep.yaml", **env: str
-    ) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, file: str = "sweep.yaml", **env: str) -> Started:
         """`sweeps run`, not waited for."""
+        arguments, env = ("run", file, *arguments), self.environment(**env)
+        for name in ("stdout", "stderr"):
+            (self.folder / name).write_text("")
+        if self.ray:
+            return start_driver(self.ray, arguments, self.folder, env)
         with (
-            (self.folder / "stdout").open("w") as stdout,
-            (self.folder / "stderr").open("w") as stderr,
+            (self.folder / "stdout").open("a") as stdout,
+            (self.folder / "stderr").open("a") as stderr,
         ):
             return subprocess.Popen(
-                [sys.executable, "-m", "sweeps", "run", file, *arguments],
+                [sys.executable, "-m", "sweeps", *arguments],
                 cwd=self.folder,
-                env={**os.environ, **self.environment(**env)},
+                env={**os.environ, **env},
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,
             )
 
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
+    def kill(self, process: Started) -> None:
         """End the driver as nothing can be ended more abruptly; what it started may go on."""
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
 
-    def wait_for(self, process: subprocess.Popen[bytes], seconds: float = 120) -> tuple[int, str]:
+    def wait_for(self, process: Started, seconds: float = 120) -> tuple[int, str]:
         """The exit status of a run, and what it wrote to standard error."""
         return process.wait(seconds), (self.folder / "stderr").read_text()
 
@@ -117,8 +128,13 @@ class Sweep:
         return {x: {name: row[name] for name in kept} for x, row in self.rows().items()}
 
     def processes(self) -> list[int]:
-        """Who is still alive of all that was started for this sweep."""
-        return marked(self.mark)
+        """Who is still alive of all that was started for this sweep.
+
+        On the Ray of the tests a trial's process has the environment of the program that forks it,
+        and is known by where its output goes.
+        """
+        talking = [pid for pid in all_processes() if output_of(pid).startswith(str(self.folder))]
+        return [*{*marked(self.mark), *talking}]
 
     def check_like(self, expected: Mapping[int, Any], only: set[int] | None = None) -> None:
         """The same numbers as an undisturbed sweep, every step once in TensorBoard, no orphan."""
@@ -137,10 +153,21 @@ class Sweep:
             pytest.fail(f"{error}: {[(pid, command_of(pid)) for pid in self.processes()]}")
 
 
+def all_processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
 def marked(mark: str) -> list[int]:
     """The processes that have a mark in their environment."""
-    entries = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [int(entry.name) for entry in entries if mark.encode() in environ_of(entry)]
+    return [pid for pid in all_processes() if mark.encode() in environ_of(pid)]
+
+
+def output_of(pid: int) -> str:
+    """Where a process's standard output goes; empty for one that is gone, or another user's."""
+    try:
+        return str(Path(f"/proc/{pid}/fd/1").readlink())
+    except OSError:
+        return ""
 
 
 def command_of(pid: int) -> str:
@@ -172,10 +199,10 @@ def path() -> str:
     return os.environ.get("PYTHONPATH", "")
 
 
-def environ_of(entry: Path) -> bytes:
+def environ_of(pid: int) -> bytes:
     """A process's environment; empty for one that is gone or waits to be."""
     try:
-        return (entry / "environ").read_bytes()
+        return Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return b""
 
@@ -188,18 +215,24 @@ def scalar_steps(folder: Path, tag: str = "loss") -> list[int]:
 
 
 @pytest.fixture
-def sweep(tmp_path: Path) -> Iterator[Sweep]:
-    yield from watched(tmp_path)
+def sweep(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Sweep]:
+    ray = None if request.node.get_closest_marker("own_ray") else "ray_of_tests"
+    with watched(tmp_path, ray and request.getfixturevalue(ray)) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def shared_sweep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
-    yield from watched(tmp_path_factory.mktemp("sweep"))
+def shared_sweep(
+    tmp_path_factory: pytest.TempPathFactory, ray_of_tests: RunningRay
+) -> Iterator[Sweep]:
+    with watched(tmp_path_factory.mktemp("sweep"), ray_of_tests) as made:
+        yield made
 
 
-def watched(folder: Path) -> Iterator[Sweep]:
+@contextlib.contextmanager
+def watched(folder: Path, ray: RunningRay | None = None) -> Iterator[Sweep]:
     """A sweep of which nothing is left running, however its test ends."""
-    sweep = Sweep(folder)
+    sweep = Sweep(folder, ray)
     yield sweep
     end(sweep)
 

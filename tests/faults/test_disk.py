@@ -53,7 +53,7 @@ def test_damage_of_every_kind_is_mended_also_in_another_place(
     """All eight trials are killed after three epochs, damaged each in its way, and moved."""
     (sweep.folder / "gate").write_text("3")
     every = "parameters.x=[1,2,3,4,5,6,7,8]"
-    process = sweep.start(every, "--cpus", "8")
+    process = sweep.start(every, "resources.cpu=0.25")  # all at once
     sweep.wait_for_epochs(3, trials=8)
     sweep.kill(process)
     sweep.wait_until_gone()

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.commands import run_command, wait_until
 from tests.faults.conftest import Sweep, raylets
 from tests.shared import RunHere
@@ -19,6 +21,7 @@ COMMAND = ["-m", "sweeps", "run", "sweep.yaml", "parameters.seconds=0.2"]
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
+@pytest.mark.own_ray
 def test_a_signal_ends_the_sweep_in_order_and_the_next_run_goes_on(
     sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any]
 ) -> None:
@@ -49,6 +52,7 @@ def statuses(sweep: Sweep) -> list[str]:
     return [json.loads(path.read_text())["status"] for path in files]
 
 
+@pytest.mark.own_ray
 def test_a_terminal_that_goes_away_leaves_nothing_running(
     sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any]
 ) -> None:
@@ -74,6 +78,7 @@ def test_a_trial_that_ignores_the_signal_is_ended_with_the_sweep(sweep: Sweep) -
     sweep.wait_until_gone()
 
 
+@pytest.mark.own_ray
 def test_without_its_raylet_the_sweep_ends_and_goes_on_by_the_same_command(
     sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any]
 ) -> None:
@@ -118,6 +123,7 @@ def test_a_busy_port_is_said_in_one_line(finished: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.own_ray
 def test_a_home_that_cannot_be_written_is_not_needed(
     sweep: Sweep, undisturbed: dict[int, Any]
 ) -> None:

@@ -10,6 +10,7 @@ from sweeps.command import display
 from sweeps.sweep import Sweep as PublicSweep
 from sweeps.worker.job import INSIDE
 from tests.commands import Done, in_process, wait_until
+from tests.drivers import RunningRay
 from tests.faults.conftest import Sweep
 from tests.shared import RunHere
 
@@ -66,7 +67,7 @@ def test_a_metric_that_is_missing_ends_the_sweep_at_once(run: Run) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_display_that_fails_fails_nothing_else(
     sweep: Sweep,
-    ray_of_tests: None,
+    ray_of_tests: RunningRay,
     undisturbed: dict[int, Any],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -106,11 +107,11 @@ def test_events_that_cannot_be_written_fail_no_trial(
 
 
 def test_an_array_killed_while_its_members_report_ends_with_the_same_bits(
-    run_here: RunHere, tmp_path_factory: pytest.TempPathFactory
+    sweep: Sweep, run_here: RunHere
 ) -> None:
     """The shipped trainer, four trials in two arrays, the driver killed twice."""
     small = ["parameters.epochs=6", "parameters.lr=[0.01,0.001]", "parameters.batch_size=64"]
-    folder = tmp_path_factory.mktemp("arrays")
+    folder = sweep.folder
 
     def results(directory: str) -> dict[str, Any]:
         shown = in_process("results", directory, "--format", "json", cwd=folder)
@@ -122,9 +123,8 @@ def test_an_array_killed_while_its_members_report_ends_with_the_same_bits(
 
     undisturbed = run_here("run", "quickstart", *small, "--dir", "whole", cwd=folder)
     assert undisturbed.returncode == 0, undisturbed.stderr
-    disturbed = Sweep(folder)
     for epochs in (2, 4):
-        process = disturbed.start(*small, "--dir", "killed", file="quickstart")
+        process = sweep.start(*small, "--dir", "killed", file="quickstart")
         wait_until(
             lambda: any(
                 len(file.read_text().splitlines()) >= epochs  # noqa: B023
@@ -132,7 +132,7 @@ def test_an_array_killed_while_its_members_report_ends_with_the_same_bits(
             ),
             f"a trial with {epochs} epochs",
         )
-        disturbed.kill(process)
+        sweep.kill(process)
     done = run_here("run", "quickstart", *small, "--dir", "killed", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert results("killed") == results("whole")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 
+from tests.drivers import RunningRay
 from tests.faults.conftest import Sweep
 
 EXAMPLE = Path(__file__).parents[2] / "examples/dataloader_workers"
@@ -24,24 +25,25 @@ def kill_at_random(sweep: Sweep, chance: random.Random, most: int, *arguments: s
     for kills in range(most):
         process = sweep.start(*arguments)
         try:
-            process.wait(chance.uniform(0.5, 7.5))
+            process.wait(chance.uniform(0.3, 5.5 if sweep.ray else 7.5))
             return kills  # it was done before
         except subprocess.TimeoutExpired:
             sweep.kill(process)
     return most
 
 
-@pytest.mark.ray
 @pytest.mark.timeout(600)
 def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(
-    tmp_path_factory: pytest.TempPathFactory, undisturbed: dict[int, Any]
+    tmp_path_factory: pytest.TempPathFactory,
+    ray_of_tests: RunningRay,
+    undisturbed: dict[int, Any],
 ) -> None:
-    """From start-up to the last epoch, also several times in a row."""
+    """From start-up to the last epoch, also several times in a row; the first with its own Ray."""
     chance, kills = random.Random(2026), 0  # noqa: S311
     recovery: list[float] = []
     sweeps: list[Sweep] = []
     while kills < 20:
-        sweep = Sweep(tmp_path_factory.mktemp("killed"))
+        sweep = Sweep(tmp_path_factory.mktemp("killed"), ray_of_tests if sweeps else None)
         sweeps.append(sweep)
         kills += kill_at_random(sweep, chance, 5, "parameters.seconds=0.3")
         began = time.monotonic()
@@ -59,23 +61,22 @@ def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(
         Path(figures).write_text(json.dumps(found))
 
 
-@pytest.mark.ray
 @pytest.mark.timeout(1200)
 def test_a_users_function_killed_at_random_moments_ends_with_the_same_numbers_and_curves(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, ray_of_tests: RunningRay
 ) -> None:
     """So often as ``FAULT_KILLS`` says: twenty times to see it, a few to notice that it breaks."""
     chance, left = random.Random(26), int(os.environ.get("FAULT_KILLS", "4"))  # noqa: S311
-    expected = come_to(example(tmp_path_factory.mktemp("whole")))
+    expected = come_to(example(tmp_path_factory.mktemp("whole"), ray_of_tests))
     assert len(expected) == 4
     while left > 0:
-        sweep = example(tmp_path_factory.mktemp("killed"))
+        sweep = example(tmp_path_factory.mktemp("killed"), ray_of_tests)
         left -= kill_at_random(sweep, chance, min(left, 5))
         assert come_to(sweep) == expected
 
 
-def example(folder: Path) -> Sweep:
-    sweep = Sweep(folder)
+def example(folder: Path, ray: RunningRay) -> Sweep:
+    sweep = Sweep(folder, ray)
     shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
     sweep.directory = folder / "runs/dataloader-workers"
     return sweep

@@ -13,7 +13,7 @@ from sweeps.storage.scratch import Scratch
 from tests.commands import wait_until
 from tests.faults.conftest import Sweep
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.own_ray]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.drivers import RunningRay
 from tests.faults.conftest import Sweep
 
 HALVING = "search={halving: {factor: 2, first: 1}}"
@@ -22,10 +23,10 @@ SEARCHES = {
 }
 
 
-def chained(folder: Path) -> Sweep:
+def chained(folder: Path, ray: RunningRay) -> Sweep:
     """A sweep whose trials go on where their epochs are raised."""
     folder.mkdir()
-    sweep = Sweep(folder)
+    sweep = Sweep(folder, ray)
     with (folder / "chained.py").open("a") as module:
         module.write('\nBUDGET = "epochs"\nCHANGEABLE = ("x",)\n')
     return sweep
@@ -38,19 +39,18 @@ def table(sweep: Sweep) -> dict[Any, Any]:
     return {row["id"]: {name: row[name] for name in kept} for row in rows}
 
 
-@pytest.mark.ray
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", SEARCHES)
 def test_a_search_killed_at_several_moments_ends_with_the_same_rungs_and_table(
-    tmp_path: Path, kind: str
+    tmp_path: Path, ray_of_tests: RunningRay, kind: str
 ) -> None:
     arguments = SEARCHES[kind]
-    whole = chained(tmp_path / "whole")
+    whole = chained(tmp_path / "whole", ray_of_tests)
     assert whole.run(*arguments).returncode == 0
     expected = table(whole)
     assert {row["epochs"] for row in expected.values()} >= {1, 4}
     assert any("rank" in (row["error"] or "") for row in expected.values())
-    killed = chained(tmp_path / "killed")
+    killed = chained(tmp_path / "killed", ray_of_tests)
     for epochs, trials in ((1, 1), (2, 1), (3, 1)):
         process = killed.start(*arguments)
         killed.wait_for_epochs(epochs, trials)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.commands import run_command, wait_until
+from tests.commands import in_process, run_command, wait_until
 from tests.faults.conftest import Sweep
+from tests.shared import RunHere
 
 MINE = """
 import time
@@ -64,7 +65,7 @@ parameters:
 
 
 def results(folder: Path, directory: str) -> dict[str, Any]:
-    shown = run_command("results", directory, "--format", "json", cwd=folder)
+    shown = in_process("results", directory, "--format", "json", cwd=folder)
     rows = {row["id"]: row for row in json.loads(shown.stdout)}
     for row in rows.values():
         del row["metrics"]["examples_per_second"]
@@ -72,22 +73,19 @@ def results(folder: Path, directory: str) -> dict[str, Any]:
     return {key: {name: row[name] for name in kept} for key, row in rows.items()}
 
 
-@pytest.mark.ray
 @pytest.mark.timeout(400)
 def test_a_task_killed_twice_ends_with_the_same_table_and_is_replayed_to_the_bit(
-    tmp_path_factory: Any,
+    sweep: Sweep, run_here: RunHere
 ) -> None:
     """Dropout, augmentation, batch norm and a schedule, in arrays of two."""
-    folder = tmp_path_factory.mktemp("task")
-    disturbed = Sweep(folder)
+    folder = sweep.folder
     (folder / "mine.py").write_text(MINE)
     (folder / "mine.yaml").write_text(SWEEP)
-    machine = ("--cpus", "2", "--gpus", "0")
-    whole = run_command("run", "mine.yaml", "--dir", "whole", *machine, cwd=folder)
+    whole = run_here("run", "mine.yaml", "--dir", "whole", cwd=folder)
     assert (whole.returncode, whole.stderr) == (0, "")
     assert "trials train in 2 arrays of 2, 2" in whole.stdout
     for epochs in (2, 4):
-        process = disturbed.start("--dir", "killed", *machine, file="mine.yaml")
+        process = sweep.start("--dir", "killed", file="mine.yaml")
         try:
             wait_until(
                 lambda: any(
@@ -98,8 +96,8 @@ def test_a_task_killed_twice_ends_with_the_same_table_and_is_replayed_to_the_bit
                 seconds=150,
             )
         finally:
-            disturbed.kill(process)
-    done = run_command("run", "mine.yaml", "--dir", "killed", *machine, cwd=folder)
+            sweep.kill(process)
+    done = run_here("run", "mine.yaml", "--dir", "killed", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     expected = results(folder, "whole")
     assert len(expected) == 4
