@@ -22,10 +22,10 @@ endef
 sweep: $(VENV)/ready
 	@$(BIN)/sweeps run quickstart
 
-# first what measures the machine; then three files at a time, on two cores: tests often wait
+# first what measures the machine; then four files at a time, on two cores: tests often wait
 test: $(VENV)/ready-to-test
 	@$(BIN)/pytest -m alone
-	@$(BIN)/pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder \
+	@$(BIN)/pytest -m "not alone" --numprocesses 4 --dist loadfile --no-loadscope-reorder \
 		--max-worker-restart 0
 
 test-quick: $(VENV)/ready-to-test

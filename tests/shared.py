@@ -25,7 +25,8 @@ def ray_of_tests() -> Iterator[RunningRay]:
     """A Ray of this process's own with two processors, for every sweep that only needs some Ray."""
     before = dict(os.environ)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # tests rewrite modules within a second
-    with local_ray(Node(2, 0), lambda folder: nursery(folder, ["ray.cloudpickle", "torch"], 1)):
+    preload = ["ray.cloudpickle", "ray.tune", "torch"]  # what the tests' functions import
+    with local_ray(Node(2, 0), lambda folder: nursery(folder, preload, 1)):
         import ray
 
         inside = dict(os.environ)
