@@ -130,6 +130,20 @@ def test_a_scalar_that_the_function_logs_under_a_reported_name_is_there_once(
     assert steps(tmp_path, "acc") == [0, 1]
 
 
+@pytest.mark.parametrize("first", [0, 1, 7])
+def test_a_trainable_that_writes_all_scalars_itself_numbers_them_as_it_likes(
+    tmp_path: Path, first: int
+) -> None:
+    history: list[Report] = []
+    with SummaryWriter(str(tmp_path)) as writer:
+        for epoch in range(3):
+            writer.add_scalar("loss", 1.0, first + epoch)
+            writer.flush()
+            history.append(report(tmp_path, len(history)))
+    reopen(tmp_path, history, writes_events=True)
+    assert steps(tmp_path, "loss") == [first, first + 1, first + 2]
+
+
 def test_the_marks_of_a_failure_are_the_sweeps_own(tmp_path: Path) -> None:
     write_failure(tmp_path)
     assert positions(tmp_path) == {}
