@@ -24,7 +24,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from sweeps.records.atomic import land
 from sweeps.records.event_order import order_for_next
-from sweeps.records.history import Report
+from sweeps.records.history import Report, next_step
 from sweeps.records.seal import FAILED_SUFFIX
 
 OWN_SUFFIX, RESTORED_SUFFIX = ".sweep", ".restored"
@@ -89,7 +89,7 @@ def reopen(folder: Path, history: Sequence[Report], *, writes_events: bool = Fal
     at = history[-1].events
     for path in event_files(folder):
         if is_own(path) or at is None:  # written by an earlier version
-            _cut_by_step(path, len(history))
+            _cut_by_step(path, next_step(history))
         else:
             _cut_at(path, _length(path.relative_to(folder), at))
     hide_rows(folder)
