@@ -36,8 +36,8 @@ RATES = (0.001, 0.002, 0.003, 0.004)
 class Silent(TensorBoardLogger):
     """Logs nothing, whatever folder it is given."""
 
-    def __init__(self, log_dir: Path | None, config: Mapping[str, Any], next_epoch: int) -> None:
-        super().__init__(None, config, next_epoch)
+    def __init__(self, log_dir: Path | None, config: Mapping[str, Any], purge_step: int) -> None:
+        super().__init__(None, config, purge_step)
 
 
 class Timed(TensorBoardLogger):

@@ -20,12 +20,14 @@ def fake_sweep(
     metric: str = "loss",
     statuses: Mapping[int, Status] | None = None,
     error: str | None = None,
+    first: int = 1,
 ) -> list[Trial]:
     """A sweep of these configurations, each with reports, a checkpoint and events.
 
     Args:
         statuses: by the place of a trial; one that is not named has finished.
         error: of trials that have failed or were stopped.
+        first: the step of the first report; once it was 0.
     """
     ledger = Ledger(directory)
     trials = []
@@ -33,14 +35,14 @@ def fake_sweep(
         key = f"trial{number:03d}"
         trials.append(Trial(key, {**config, "seed": 0}, f"n={number},{key}"))
         status = (statuses or {}).get(number, Status.FINISHED)
-        fake_trial(ledger, trials[-1], status, epochs, metric, error)
+        fake_trial(ledger, trials[-1], status, range(first, first + epochs), metric, error)
     overview = Overview("fake", metric, "min", {"train": "trainer:train"}, tuple(trials))
     ledger.write_overview(overview)
     return trials
 
 
 def fake_trial(
-    ledger: Ledger, trial: Trial, status: Status, epochs: int, metric: str, error: str | None
+    ledger: Ledger, trial: Trial, status: Status, steps: range, metric: str, error: str | None
 ) -> None:
     """One trial's folder; one that is pending has none."""
     if status is Status.PENDING:
@@ -48,10 +50,10 @@ def fake_trial(
     folder = ledger.directory / "trials" / trial.name
     folder.mkdir(parents=True)
     events = EventLog(folder, trial.config)
-    for step in range(epochs):
+    for epoch, step in enumerate(steps, start=1):
         saved = folder / f"{step}.pt"
         saved.write_text(f"{trial.id} {step}")
-        metrics = {metric: 1 / (step + 3)}
+        metrics = {metric: 1 / (epoch + 2)}
         events.log(metrics, step)
         append_report(folder, Report(step, metrics, 0.5, saved.name, checksum(saved)))
     events.close(finished=status is Status.FINISHED)
@@ -67,6 +69,6 @@ def fake_trial(
             error=error if status in (Status.FAILED, Status.STOPPED) else None,
             where="host",
             recorded=trial.config,
-            arrays=({"from": 0, "trials": [trial.id]},),
+            arrays=({"from": steps.start, "trials": [trial.id]},),
         )
     )

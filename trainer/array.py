@@ -85,11 +85,11 @@ class Member:
         self.state = TrainState.fresh(self.setup, device)
         if resume_from:
             self.state.restore(resume_from)
-        self.logger = TensorBoardLogger(self.log_dir, self.setup.shown, self.state.next_epoch)
+        self.logger = TensorBoardLogger(self.log_dir, self.setup.shown, self.state.purge_step)
 
     def log_model(self, inputs: Any) -> None:
         with self.own_failures():
-            if self.state.next_epoch == 0:
+            if self.state.epoch == 0:
                 self.logger.log_model(self.state.model, inputs)
 
     def end_epoch(self, metrics: Mapping[str, float]) -> None:
@@ -125,7 +125,7 @@ def train_together(members: list[Member], device: torch.device) -> None:
             train_alone(member, splits)
         return
     try:
-        while members and members[0].state.next_epoch < setup.settings.epochs:
+        while members and members[0].state.epoch < setup.settings.epochs:
             for member, metrics in zip(members, array.epoch(), strict=True):
                 if not member.error:
                     member.end_epoch(metrics)
@@ -169,7 +169,7 @@ def form(
 def train_alone(member: Member, splits: Mapping[str, Examples]) -> None:
     """Train one member to its end, or to its own failure."""
     with member.own_failures():
-        while not member.error and member.state.next_epoch < member.setup.settings.epochs:
+        while not member.error and member.state.epoch < member.setup.settings.epochs:
             member.end_epoch(one_epoch(member.state, splits))
 
 
@@ -216,7 +216,7 @@ class TrainingArray:
             self._totals.reset()
             for step, size in enumerate(sizes):
                 for state in self._states:
-                    state.set_rates(first.next_epoch + (step + 0.5) / len(sizes))
+                    state.set_rates(first.epoch + (step + 0.5) / len(sizes))
                 self._step(size)
             found = self._totals.read("train", len(train))
             seconds = time.perf_counter() - started
@@ -334,4 +334,4 @@ def _batch_sizes(count: int, size: int) -> Iterator[int]:
 
 
 def _epoch(member: Member) -> int:
-    return member.state.next_epoch
+    return member.state.epoch

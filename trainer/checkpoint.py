@@ -1,4 +1,4 @@
-"""A training run's state as a file: weights, optimizer, random state, next epoch.
+"""A training run's state as a file: weights, optimizer, random state, epoch.
 
 Files hold tensors and plain values only and are read with ``weights_only=True``, so a file from
 elsewhere cannot run code.
@@ -22,9 +22,9 @@ class CheckpointError(Exception):
     """A checkpoint cannot be read, or is of another model."""
 
 
-def save(folder: Path, state: dict[str, Any], epoch: int) -> Path:
-    """Write ``checkpoint-<epoch>.pt`` so that it is there whole or not at all; drop older ones."""
-    path = folder / f"checkpoint-{epoch:05d}.pt"
+def save(folder: Path, state: dict[str, Any], step: int) -> Path:
+    """Write ``checkpoint-<step>.pt`` so that it is there whole or not at all; drop older ones."""
+    path = folder / f"checkpoint-{step:05d}.pt"
     part = path.with_suffix(".part")
     part.unlink(missing_ok=True)  # if it is a link, it is not written through
     try:
@@ -34,7 +34,7 @@ def save(folder: Path, state: dict[str, Any], epoch: int) -> Path:
         os.replace(part, path)  # noqa: PTH105
     finally:
         part.unlink(missing_ok=True)
-    for old in sorted(p for p in folder.glob("checkpoint-*.pt") if _epoch(p) <= epoch)[:-KEEP]:
+    for old in sorted(p for p in folder.glob("checkpoint-*.pt") if _step(p) <= step)[:-KEEP]:
         old.unlink()
     return path
 
@@ -61,6 +61,6 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
-def _epoch(path: Path) -> int:
+def _step(path: Path) -> int:
     found = re.fullmatch(r"checkpoint-(\d+)\.pt", path.name)
     return int(found[1]) if found else -1

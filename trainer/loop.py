@@ -38,10 +38,10 @@ def run(setup: "Setup", *, report: Report, log_dir: Path | None, resume_from: Pa
     state = TrainState.fresh(setup, device)
     if resume_from:
         state.restore(resume_from)
-    with TensorBoardLogger(log_dir, setup.shown, state.next_epoch) as logger:
-        if state.next_epoch == 0:
+    with TensorBoardLogger(log_dir, setup.shown, state.purge_step) as logger:
+        if state.epoch == 0:
             logger.log_model(state.model, splits["train"].example(100))
-        while state.next_epoch < setup.settings.epochs:
+        while state.epoch < setup.settings.epochs:
             metrics = one_epoch(state, splits)
             end_epoch(state, metrics, logger, log_dir, report)
 
@@ -63,13 +63,14 @@ def end_epoch(
     report: Report,
 ) -> None:
     """Log, save, and then report: what has been reported is never lost."""
-    logger.log_epoch(metrics, state.model, epoch := state.next_epoch)
-    state.next_epoch += 1
-    saved = checkpoint.save(log_dir, state.to_dict(), epoch) if log_dir else None
+    state.epoch += 1
+    state.step += 1
+    logger.log_epoch(metrics, state.model, state.step)
+    saved = checkpoint.save(log_dir, state.to_dict(), state.step) if log_dir else None
     if log_dir and state.answers:
         found = examination.examine(state.answers, state.setup.classes)
-        examination.write(log_dir, found, state.next_epoch)
-        logger.log_examination(found, examination.curves(state.answers), epoch)
+        examination.write(log_dir, found, state.epoch)
+        logger.log_examination(found, examination.curves(state.answers), state.step)
     report(metrics, checkpoint=saved)
 
 
@@ -107,7 +108,7 @@ def train_epoch(state: TrainState, split: Examples) -> dict[str, float]:
     with drawing(state.noise), precisely(settings.precision):
         batches = split.batches(settings.batch_size, order, state.noise.device)
         for step, (inputs, targets) in enumerate(batches):
-            state.set_rates(state.next_epoch + (step + 0.5) / steps)
+            state.set_rates(state.epoch + (step + 0.5) / steps)
             if task.augment:
                 inputs = task.augment(inputs)
             loss, outputs = train_batch(setup, model, optimizer, inputs, targets)

@@ -34,6 +34,9 @@ class TrainState:
     Attributes:
         shuffling: draws the order of an epoch.
         noise: draws what is random in a step: dropout, augmentation.
+        epoch: the last that was trained; 0 before the first.
+        step: at which it stands in TensorBoard, and the number of its checkpoint: the epoch itself,
+            but one less in a run that was begun when steps counted from 0.
         answers: what the model says of the test examples, after its last epoch, if it is asked.
     """
 
@@ -42,7 +45,8 @@ class TrainState:
     optimizer: Optimizer
     shuffling: Generator
     noise: Generator
-    next_epoch: int = 0
+    epoch: int = 0
+    step: int = 0
     answers: Answers | None = None
 
     def __post_init__(self) -> None:
@@ -57,6 +61,11 @@ class TrainState:
         noise = Generator(device).manual_seed(_noise_seed(seed))
         return cls(setup, model, build_optimizer(setup, model), shuffling, noise)
 
+    @property
+    def purge_step(self) -> int:
+        """From which step on TensorBoard forgets what an earlier attempt has left."""
+        return self.step + 1 if self.epoch else 0
+
     def draw_order(self, split: Examples) -> Order | None:
         """The order of the next epoch; ``None``: as the examples are stored."""
         settings = self.setup.settings
@@ -64,7 +73,7 @@ class TrainState:
             if not settings.shuffle:
                 return None
             return Order(torch.randperm(len(split), generator=self.shuffling))
-        one = Generator().manual_seed(self.next_epoch)
+        one = Generator().manual_seed(self.epoch)
         generator = one if split.one_order else self.shuffling
         count = len(split)
         shuffled = settings.shuffle
@@ -81,7 +90,7 @@ class TrainState:
 
     def asked(self, name: str, split: Examples) -> Answers | None:
         """Where what it says of a split is to go; ``None`` if nobody asks."""
-        last = self.next_epoch == self.setup.settings.epochs - 1
+        last = self.epoch + 1 == self.setup.settings.epochs
         if name == "test" and last and self.setup.classes:
             self.answers = Answers(split)
             return self.answers
@@ -94,7 +103,8 @@ class TrainState:
             "optimizer": _copied(self.optimizer.state_dict()),
             "shuffling": self.shuffling.get_state(),
             "noise": self.noise.get_state(),
-            "next_epoch": self.next_epoch,
+            "epoch": self.epoch,
+            "step": self.step,
         }
 
     def restore(self, path: Path) -> None:
@@ -110,7 +120,9 @@ class TrainState:
             self.shuffling.set_state(saved["shuffling"])
             if "noise" in saved:  # not in those from before there was any
                 self.noise.set_state(saved["noise"])
-            self.next_epoch = int(saved["next_epoch"])
+            if "next_epoch" in saved:  # from when steps counted from 0: such a run goes on so
+                saved |= {"epoch": saved["next_epoch"], "step": saved["next_epoch"] - 1}
+            self.epoch, self.step = int(saved["epoch"]), int(saved["step"])
         except Exception as error:  # the file may hold anything
             raise checkpoint.CheckpointError(
                 f"{path} is not a checkpoint of this model and optimizer: {error}"

@@ -53,15 +53,15 @@ class TensorBoardLogger:
     Args:
         log_dir: the run's folder, created if need be. ``None`` writes nothing.
         config: the hyper-parameters of the HParams row, with their own types.
-        next_epoch: events at this step and later, left by an earlier attempt, are superseded.
+        purge_step: events at this step and later, left by an earlier attempt, are superseded.
     """
 
-    def __init__(self, log_dir: Path | None, config: Mapping[str, Any], next_epoch: int) -> None:
+    def __init__(self, log_dir: Path | None, config: Mapping[str, Any], purge_step: int) -> None:
         self._writer: SummaryWriter | None = None
         self._log_dir = log_dir
         if log_dir is None:
             return
-        self._writer = SummaryWriter(str(log_dir), purge_step=next_epoch, max_queue=10_000)
+        self._writer = SummaryWriter(str(log_dir), purge_step=purge_step, max_queue=10_000)
         row = {
             k: v if isinstance(v, bool | int | float) else str(v)
             for k, v in config.items()
@@ -116,20 +116,20 @@ class TensorBoardLogger:
             model.train(mode)
 
     @_never_fails
-    def log_epoch(self, metrics: Mapping[str, float], model: nn.Module, epoch: int) -> None:
+    def log_epoch(self, metrics: Mapping[str, float], model: nn.Module, step: int) -> None:
         """Log an epoch's scalars, and every parameter and its last gradient as histograms."""
         if self._writer is None:
             return
         for tag, value in metrics.items():
-            self._writer.add_scalar(tag, value, epoch)
+            self._writer.add_scalar(tag, value, step)
         for name, parameter in model.named_parameters():
-            _add_histogram(self._writer, f"weights/{name}", parameter.detach(), epoch)
+            _add_histogram(self._writer, f"weights/{name}", parameter.detach(), step)
             if parameter.grad is not None:
-                _add_histogram(self._writer, f"gradients/{name}", parameter.grad, epoch)
+                _add_histogram(self._writer, f"gradients/{name}", parameter.grad, step)
         self._writer.flush()
 
     @_never_fails
-    def log_examination(self, found: Mapping[str, Any], curves: Tensor, epoch: int) -> None:
+    def log_examination(self, found: Mapping[str, Any], curves: Tensor, step: int) -> None:
         """Log what the model of the last epoch gets wrong, once.
 
         Args:
@@ -143,14 +143,14 @@ class TensorBoardLogger:
         for number in worst[:MOST_CURVES]:
             tag = f"precision_recall/{classes[number]}"
             tp, fp, tn, fn, precision, recall = curves[number].numpy()
-            self._writer.add_pr_curve_raw(tag, tp, fp, tn, fn, precision, recall, epoch)
+            self._writer.add_pr_curve_raw(tag, tp, fp, tn, fn, precision, recall, step)
         pictures = {
             "images/confusion_matrix": confusion_picture(classes, found["confusion"]),
             "images/mistakes": mistakes_picture(found["wrong"]),
         }
         for tag, picture in pictures.items():
             if picture:
-                self._writer.add_image(tag, np.asarray(picture), epoch, dataformats="HWC")
+                self._writer.add_image(tag, np.asarray(picture), step, dataformats="HWC")
         self._writer.flush()
 
     def _add(self, summary: Summary) -> None:
@@ -197,7 +197,7 @@ def mark_failed(log_dir: Path) -> None:
             writer.file_writer.add_summary(_session_end(api_pb2.STATUS_FAILURE), 0)
 
 
-def _add_histogram(writer: SummaryWriter, tag: str, values: Tensor, epoch: int) -> None:
+def _add_histogram(writer: SummaryWriter, tag: str, values: Tensor, step: int) -> None:
     """Bin in torch: 30 times faster than handing the values to ``add_histogram``."""
     values = values.flatten().double().cpu()
     values = values[values.isfinite()]
@@ -213,7 +213,7 @@ def _add_histogram(writer: SummaryWriter, tag: str, values: Tensor, epoch: int) 
         sum_squares=values.square().sum().item(),
         bucket_limits=edges[1:].tolist(),
         bucket_counts=counts.tolist(),
-        global_step=epoch,
+        global_step=step,
     )
 
 

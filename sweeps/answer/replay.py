@@ -218,7 +218,7 @@ def _changed(record: Record, now: Versions, runs: Sequence[Mapping[str, Any]]) -
     if record.data != now.data:
         changed.append("the data")
     if len(record.arrays) > 1:
-        epoch = record.arrays[1]["from"] + 1
+        epoch = record.arrays[1]["from"] - record.history[0].step + 1
         changed.append(f"from epoch {epoch} on it trained in another array")
     if runs:
         here = {**manifest.versions(), "processor": manifest.machine()["processor"]}

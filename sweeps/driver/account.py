@@ -28,7 +28,7 @@ from sweeps.planning.hopeless import all_would_fail
 from sweeps.records.checkpoints import drop_best, drop_older
 from sweeps.records.event_files import hide_rows
 from sweeps.records.events import withdraw_failure, write_failure
-from sweeps.records.history import Report, read_history, rewrite_history
+from sweeps.records.history import Report, next_step, read_history, rewrite_history
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Record, Status
 from sweeps.records.requests import ask_to_stop, forget_to_stop
@@ -164,14 +164,16 @@ class Book:
         self._ledger.store(record.path)
         self._tell(self._progress.started, self.records[key])
 
-    def report(self, key: str, report: Report, where: str) -> None:
+    def report(
+        self, key: str, epoch: int, metrics: Mapping[str, float], seconds: float, where: str
+    ) -> None:
         """A trial has reported."""
         self._reported = True
-        self._measured |= self.metric in report.metrics
+        self._measured |= self.metric in metrics
         record = self.records[key]
-        del record.history[report.step :]  # what this attempt has gone back behind
-        record.history.append(report)
-        arrays = _with_array(record, report.step, self._together[key])
+        del record.history[epoch - 1 :]  # what this attempt has gone back behind
+        arrays = _with_array(record, self._together[key])
+        record.history.append(Report(next_step(record.history), metrics, seconds))
         if where != record.where or arrays != record.arrays:
             self._update(key, where=where, arrays=arrays)
         self._tell(self._progress.reported, self.records[key])
@@ -337,11 +339,10 @@ class Book:
         self.records[key] = replace(self.records[key], **changes)
 
 
-def _with_array(
-    record: Record, step: int, together: tuple[str, ...]
-) -> tuple[Mapping[str, Any], ...]:
-    """Who trained together, with who does so from this step on."""
-    earlier = tuple(each for each in record.arrays if each["from"] < step)
+def _with_array(record: Record, together: tuple[str, ...]) -> tuple[Mapping[str, Any], ...]:
+    """Who trained together, with who does so from the next step on."""
+    last = record.history[-1].step if record.history else -1
+    earlier = tuple(each for each in record.arrays if each["from"] <= last)
     if earlier and earlier[-1]["trials"] == list(together):
         return earlier
-    return (*earlier, {"from": step, "trials": list(together)})
+    return (*earlier, {"from": next_step(record.history), "trials": list(together)})

@@ -15,7 +15,6 @@ from sweeps.driver.account import Book
 from sweeps.driver.control import Control
 from sweeps.errors import CannotGoOn, SweepsError
 from sweeps.records.folders import id_of
-from sweeps.records.history import Report
 from sweeps.worker.job import SEPARATOR, Failure
 from sweeps.worker.recorder import no_room
 
@@ -95,7 +94,7 @@ class Watcher(tune.Callback):
             if "outside" in result:
                 self._book.came_from(result["trial"], result["where"], result["outside"])
             for told in result["reports"]:
-                self._book.report(result["trial"], Report(*told), result["where"])
+                self._book.report(result["trial"], *told, result["where"])
         elif "note" in result:
             self._book.note(result["trial"], result["note"])
         elif "diverged" in result:

@@ -156,7 +156,8 @@ def stale(plan: Plan, records: Mapping[str, Record], now: Mapping[str, Versions]
 
 def _reached(record: Record) -> int:
     """The epochs up to the last checkpoint."""
-    return max((r.step + 1 for r in record.history if r.checkpoint), default=0)
+    reports = enumerate(record.history, start=1)
+    return max((epoch for epoch, report in reports if report.checkpoint), default=0)
 
 
 def _action(record: Record | None, budget: str | None, until: int | None) -> str:

@@ -30,7 +30,7 @@ class Start:
     checkpoint: Path | None
 
     @property
-    def step(self) -> int:
+    def epoch(self) -> int:
         return len(self.history)
 
 
@@ -84,17 +84,17 @@ def starts(folder: Path) -> Iterator[Start]:
 
 
 def start_together(folders: Sequence[Path]) -> list[Start]:
-    """From where several trials go on as one array: from one step, if that is near for all.
+    """From where several trials go on as one array: from one epoch, if that is near for all.
 
-    An array that was killed while its members reported is one step ahead in some. These go back
-    that step, so that the array goes on as it was. Where no step is common to all within the
+    An array that was killed while its members reported is one epoch ahead in some. These go back
+    that epoch, so that the array goes on as it was. Where no epoch is common to all within the
     checkpoints kept, each goes on from its own latest.
     """
     options = [list(islice(starts(folder), KEEP + 1)) for folder in folders]
-    common = set.intersection(*({start.step for start in each} for each in options))
-    for step in sorted(common, reverse=True):
-        if all(each[0].step - step <= KEEP for each in options):
-            return [next(start for start in each if start.step == step) for each in options]
+    common = set.intersection(*({start.epoch for start in each} for each in options))
+    for epoch in sorted(common, reverse=True):
+        if all(each[0].epoch - epoch <= KEEP for each in options):
+            return [next(start for start in each if start.epoch == epoch) for each in options]
     return [each[0] for each in options]
 
 
@@ -123,10 +123,9 @@ def checkpoint_of(
     What is kept in ``best/`` may be of another epoch: of the metric, mode or budget that the sweep
     had when the trial was run.
     """
-    step = int(best["epoch"]) - 1
-    named = history[step].checkpoint if step < len(history) else None
-    last = [folder / named] if named else []
-    found = [*folder.glob(f"best/{step:05d}*"), *last]
+    report = history[int(best["epoch"]) - 1]
+    last = [folder / report.checkpoint] if report.checkpoint else []
+    found = [*folder.glob(f"best/{report.step:05d}*"), *last]
     return next((path for path in found if path.exists()), None)
 
 

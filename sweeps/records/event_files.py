@@ -10,6 +10,7 @@ import io
 import os
 import struct
 import time
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from sweeps.records.atomic import land
 from sweeps.records.event_order import order_for_next
-from sweeps.records.history import Report
+from sweeps.records.history import Report, next_step
 from sweeps.records.seal import FAILED_SUFFIX
 
 OWN_SUFFIX, RESTORED_SUFFIX = ".sweep", ".restored"
@@ -88,7 +89,7 @@ def reopen(folder: Path, history: Sequence[Report], *, writes_events: bool = Fal
     at = history[-1].events
     for path in event_files(folder):
         if is_own(path) or at is None:  # written by an earlier version
-            _cut_by_step(path, len(history))
+            _cut_by_step(path, next_step(history))
         else:
             _cut_at(path, _length(path.relative_to(folder), at))
     hide_rows(folder)
@@ -156,17 +157,20 @@ def _cut_by_step(path: Path, next_step: int) -> None:
 
 def _restore(folder: Path, history: Sequence[Report], *, writes_events: bool) -> None:
     """Write reported scalars again that are in no file any more."""
-    seen: set[tuple[str, int]] = set()
+    steps: dict[str, set[int]] = defaultdict(set)
     theirs: set[str] = set()
     for path in folder.glob("*.tfevents.*"):
         for record in _records(path):
             event = Event.FromString(record)
             tags = {value.tag for value in event.summary.value}
-            seen |= {(tag, event.step) for tag in tags}
+            for tag in tags:
+                steps[tag].add(event.step)
             theirs |= set() if is_own(path) else tags
-    metrics = {tag for report in history for tag in report.metrics}
+    reported = Counter(tag for report in history for tag in report.metrics)
     # one that writes them itself may name them otherwise; what else it logs is its own affair
-    ours = metrics & theirs if writes_events else metrics - theirs
+    ours = reported.keys() & theirs if writes_events else reported.keys() - theirs
+    # and may number them otherwise: those that are all there are not lost
+    ours -= {tag for tag, count in reported.items() if len(steps[tag]) >= count}
     lost = [
         Event(
             step=report.step,
@@ -175,7 +179,7 @@ def _restore(folder: Path, history: Sequence[Report], *, writes_events: bool) ->
         )
         for report in history
         for tag, value in report.metrics.items()
-        if (tag, report.step) not in seen and (tag in ours or not theirs)
+        if report.step not in steps[tag] and (tag in ours or not theirs)
     ]
     if lost:
         writer: Any = EventFileWriter(str(folder), filename_suffix=RESTORED_SUFFIX)

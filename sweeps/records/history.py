@@ -8,7 +8,7 @@ import errno
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ class Report:
     """One report of a trial.
 
     Attributes:
-        step: counts from 0.
+        step: the epoch; one less in a trial that was begun when steps counted from 0.
         metrics: finite or not.
         seconds: since the report before.
         checkpoint: a file or folder, relative to the trial's folder.
@@ -81,10 +81,16 @@ def parse_history(content: bytes) -> list[Report]:
             )
         except ValueError:
             break
-        if report.step != len(history):
+        began_at_0 = not history and report.step == 0  # as all did once
+        if report.step != next_step(history) and not began_at_0:
             break
         history.append(report)
     return history
+
+
+def next_step(history: Sequence[Report]) -> int:
+    """The step of the report after these: a trial's numbering goes on from its last report."""
+    return history[-1].step + 1 if history else 1
 
 
 def append_report(folder: Path, report: Report) -> None:

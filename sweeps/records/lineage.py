@@ -38,7 +38,7 @@ def inherit(ledger: Ledger, child: Trial, parent: Trial) -> None:
         return
     ledger.write(record)
     folder = ledger.directory / record.path
-    target = folder / FOLDER / f"{epoch - 1:05d}{checkpoint.suffix}"
+    target = folder / FOLDER / f"{last.step:05d}{checkpoint.suffix}"
     part = target.with_name(f".{target.name}.part")
     target.parent.mkdir(exist_ok=True)
     remove(part)

@@ -85,7 +85,7 @@ class Member:
             SweepsError: what it has from its parent is gone.
         """
         origin = origin_of(self.folder)
-        if origin and start.step < origin.epoch:
+        if origin and start.epoch < origin.epoch:
             raise SweepsError(
                 f"it goes on from epoch {origin.epoch} of {origin.parent}, whose checkpoint is gone"
                 " or was damaged: it cannot begin by itself"

@@ -15,7 +15,7 @@ from sweeps.records.best import best_of, sort_key
 from sweeps.records.checkpoints import checksum, keep_best, keep_checkpoint
 from sweeps.records.event_files import positions
 from sweeps.records.events import EventLog
-from sweeps.records.history import Report, append_report
+from sweeps.records.history import Report, append_report, next_step
 from sweeps.records.requests import asked_to_stop
 from sweeps.worker.job import Job
 from sweeps.worker.numbers import to_numbers
@@ -82,6 +82,7 @@ class Recorder:
         self._folder = folder
         self._send, self._note, self._store, self._on_report = send, note, store, on_report
         self._reports: list[Mapping[str, float]] = [report.metrics for report in history]
+        self._step = next_step(history)
         best = best_of(self._reports, job.metric, job.mode)
         self._best = best["value"] if best else None
         self._where, self._until = where, until
@@ -143,7 +144,7 @@ class Recorder:
 
     def _record(self, numbers: dict[str, float], checkpoint: Path | None) -> None:
         """Land a report, which is then to be told."""
-        folder, step, now = self._folder, len(self._reports), time.perf_counter()
+        folder, step, now = self._folder, self._step, time.perf_counter()
         kept = self._keep(step, Path(checkpoint)) if checkpoint is not None else None
         if self._is_best(numbers) and kept:
             keep_best(folder, step, kept)
@@ -160,8 +161,9 @@ class Recorder:
         self._log(numbers, step)
         self._store()
         self._reports.append(numbers)
+        self._step += 1
         self._last = now
-        self._untold.append((step, numbers, report.seconds))
+        self._untold.append((len(self._reports), numbers, report.seconds))
 
     def _keep(self, step: int, checkpoint: Path) -> Path:
         kept = keep_checkpoint(self._folder, step, checkpoint)

@@ -54,7 +54,7 @@ def write_sweep(
         ledger.write(
             Record(key, trial.config, path, made.status, 1, made.error, recorded=trial.config)
         )
-        for step, metrics in enumerate(made.reports):
+        for step, metrics in enumerate(made.reports, start=1):
             append_report(folder / path, Report(step, metrics, 1.0))
     file = {"train": "trainer:train", "metric": metric, "mode": mode, **sweep}
     ledger.write_overview(Overview(name, metric, mode, file, tuple(listed)))

@@ -31,8 +31,8 @@ def logged(folder: Path, name: str, seeds: int) -> Path:
     write_sweep(folder, trials, name=name, seeded=seeds > 1)
     for row in read_results(folder):
         log = EventLog(folder / row.path, row.config)
-        for step, report in enumerate(read_results(folder).reports(row)):
-            log.log({**report.metrics, "another": 1.0}, step)
+        for report in read_results(folder).reports(row):
+            log.log({**report.metrics, "another": 1.0}, report.step)
         log.close(finished=True)
     return folder
 

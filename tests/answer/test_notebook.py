@@ -25,7 +25,7 @@ def begun(sweep: Sweep, folder: Path) -> None:
     for trial, status in zip(sweep.trials, (Status.FINISHED, Status.RUNNING), strict=False):
         path = f"trials/{trial.name}"
         ledger.write(Record(trial.id, trial.config, path, status, 1, None))
-        append_report(folder / path, Report(0, {"score": 0.5}, 1.0))
+        append_report(folder / path, Report(1, {"score": 0.5}, 1.0))
 
 
 def test_a_new_sweep_shows_its_space_and_parameters_and_writes_nothing(

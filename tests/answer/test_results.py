@@ -248,7 +248,7 @@ def test_a_checkpoint_is_that_of_the_epoch_compared_and_can_be_opened(seeded: Pa
     row = results["a0"]
     with pytest.raises(DirectoryError, match="no checkpoint of trial a0 was kept"):
         results.checkpoint(row)
-    kept = seeded / row.path / "best" / "00001.pt"
+    kept = seeded / row.path / "best" / "00002.pt"
     kept.parent.mkdir()
     kept.write_text("weights")
     assert read_results(seeded).checkpoint("a0").read_text() == "weights"

@@ -81,7 +81,7 @@ def test_every_trial_has_its_scalars_histograms_images_and_graph(
         assert set(curves[name]) == {f"precision_recall/{digit}" for digit in range(10)}
         assert graphs[name]["run_graph"]
         series = board.get(f"plugin/scalars/scalars?tag=accuracy/test&run={name}")
-        assert [step for _, step, _ in series] == [0, 1, 2, 3, 4]
+        assert [step for _, step, _ in series] == [1, 2, 3, 4, 5]
         assert series[-1][2] == pytest.approx(row["metrics"]["accuracy/test"])
 
 

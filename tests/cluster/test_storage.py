@@ -57,7 +57,7 @@ def test_a_sweep_goes_to_a_bucket_and_is_read_there_as_a_folder_is(
     best = done.stdout.partition("its checkpoint: ")[2].splitlines()[0].removeprefix(sweep.uri)
     assert json.loads(files[best.lstrip("/")])
     kept = {path.split("/", 2)[2] for path in files if path.startswith("trials/")}
-    assert {p for p in kept if "/" in p} == {"checkpoints/00003.json", "best/00003.json"}
+    assert {p for p in kept if "/" in p} == {"checkpoints/00004.json", "best/00004.json"}
     assert opened_from_python(sweep.uri, bucket) == files[best.lstrip("/")]
     assert "holder.json" not in files
     assert not [path for path, content in files.items() if KEY.encode() in content]

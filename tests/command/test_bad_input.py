@@ -183,11 +183,11 @@ def test_a_damaged_record_of_a_trial_is_told_of_and_made_anew_from_what_it_wrote
     [
         "",
         "[" * 5000,
-        '{"step": 0}',
-        '{"step": 0, "metrics": {"loss": []}, "seconds": 1.0, "checkpoint": null}',
-        '{"step": 0, "metrics": {"loss": 1}, "seconds": "long", "checkpoint": null}',
-        '{"step": 0, "metrics": {"loss": 1}, "seconds": 1.0, "checkpoint": "../elsewhere.pt"}',
-        '{"step": 0, "metrics": {"loss": 1}, "seconds": 1.0, "checkpoint": "/elsewhere.pt"}',
+        '{"step": 1}',
+        '{"step": 1, "metrics": {"loss": []}, "seconds": 1.0, "checkpoint": null}',
+        '{"step": 1, "metrics": {"loss": 1}, "seconds": "long", "checkpoint": null}',
+        '{"step": 1, "metrics": {"loss": 1}, "seconds": 1.0, "checkpoint": "../elsewhere.pt"}',
+        '{"step": 1, "metrics": {"loss": 1}, "seconds": 1.0, "checkpoint": "/elsewhere.pt"}',
     ],
 )
 def test_a_damaged_history_of_a_finished_trial_is_taken_from_the_copy_in_its_record(

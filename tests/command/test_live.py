@@ -17,7 +17,7 @@ from tests.fakes import fake_sweep
 
 
 def trial(number: int, status: Status, *losses: float) -> Record:
-    reports = [Report(step, {"loss": loss}, 1.0) for step, loss in enumerate(losses)]
+    reports = [Report(step, {"loss": loss}, 1.0) for step, loss in enumerate(losses, start=1)]
     config = {"lr": number / 10, "epochs": 3}
     return Record(f"trial{number:03d}", config, f"trials/{number}", status, history=reports)
 
@@ -68,7 +68,7 @@ def test_a_pipe_gets_a_line_a_report_at_first_and_then_one_a_second() -> None:
         console = Console(file=io.StringIO())
         lines, record = Lines(console, "loss", every=every), trial(0, Status.RUNNING)
         lines.begin({record.id: record})
-        for step in range(1000):
+        for step in range(1, 1001):
             report = Report(step, {"loss": 0.5}, 1.0)
             record = replace(record, history=[*record.history, report][-1:])
             lines.reported(record)

@@ -39,7 +39,7 @@ def test_a_new_member_goes_on_from_its_parent_with_another_rate_and_a_whole_curv
     )
     assert child["config"]["lr"] != parent["config"]["lr"]
     folders = [tmp_path / "runs/population" / row["path"] for row in (parent, child)]
-    assert [scalar_steps(folder, "loss/test") for folder in folders] == [[0, 1, 2, 3]] * 2
+    assert [scalar_steps(folder, "loss/test") for folder in folders] == [[1, 2, 3, 4]] * 2
     of_parent, of_child = [
         [json.loads(line)["metrics"] for line in (f / "history.jsonl").read_text().splitlines()]
         for f in folders

@@ -81,7 +81,7 @@ def test_an_example_goes_on_after_a_kill_and_every_point_is_there_once(
     assert (row["status"], row["epochs"], row["attempts"]) == ("finished", 3, 2)
     assert row["checkpoint"]
     trial = folder / "runs/functions" / row["path"]
-    assert steps(trial, "score") == [0, 1, 2]
+    assert steps(trial, "score") == [1, 2, 3]
     assert rows_of(trial) == 1
     if example == "dataloader_workers":
         assert steps(trial, "batch/loss") == list(range(24))

@@ -142,7 +142,7 @@ class Sweep:
         for x in only or expected:
             assert found[x] == expected[x], f"x={x}"
             steps = scalar_steps(self.trials()[x])
-            assert steps == list(range(found[x]["epochs"])), f"x={x}"
+            assert steps == list(range(1, found[x]["epochs"] + 1)), f"x={x}"
         self.wait_until_gone()
 
     def wait_until_gone(self) -> None:

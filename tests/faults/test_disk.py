@@ -124,7 +124,7 @@ def test_epochs_are_raised_and_lowered_dropped_trials_listed_and_all_run_afresh(
     assert "2 trials: 2 continued from epoch 2" in raised
     found = {x: row["metrics"] for x, row in sweep.rows().items()}
     assert found == {x: undisturbed[x]["metrics"] for x in (1, 2)}
-    assert scalar_steps(sweep.trials()[1]) == [0, 1, 2, 3]
+    assert scalar_steps(sweep.trials()[1]) == [1, 2, 3, 4]
     assert "nothing to do" in run("parameters.epochs=3")
     assert {row["epochs"] for row in sweep.rows().values()} == {3}
     assert "nothing to do" in run("parameters.x=[2]", "parameters.epochs=4")

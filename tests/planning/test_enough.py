@@ -23,7 +23,7 @@ def records(values: list[float | None], **keys: Any) -> dict[str, Record]:
             {},
             str(n),
             Status.RUNNING if value is None else Status.FINISHED,
-            history=[Report(0, {"acc": value or 0.0}, 8.0), Report(1, {"acc": value or 0.0}, 4.0)],
+            history=[Report(1, {"acc": value or 0.0}, 8.0), Report(2, {"acc": value or 0.0}, 4.0)],
             **keys,
         )
         for n, value in enumerate(values)
@@ -61,5 +61,5 @@ def test_the_cost_is_that_of_what_is_left_on_the_busiest_place() -> None:
     assert seconds_of(alone, lambda t: 5, {}, 2) is None
     assert seconds_of(alone, lambda t: 5, records([0.1]), 2) == 40
     assert seconds_of(alone, lambda t: None, records([0.1]), 2) is None
-    together = records([0.1], arrays=({"from": 0, "trials": ["0", "1"]},))
+    together = records([0.1], arrays=({"from": 1, "trials": ["0", "1"]},))
     assert seconds_of([tuple(TRIALS[:4])], lambda t: 5, together, 2) == 40

@@ -66,7 +66,7 @@ def test_a_finished_trial_goes_on_if_it_is_to_train_longer(wanted: int, count: i
 
 def test_what_a_rung_has_stopped_goes_on_once_the_file_asks_for_all() -> None:
     trial = Trial("a", {"epochs": 9}, "a")
-    history = [Report(n, {"loss": 1.0}, 1.0, f"{n}.pt") for n in range(3)]
+    history = [Report(n, {"loss": 1.0}, 1.0, f"{n}.pt") for n in (1, 2, 3)]
     at_rung = Record("a", {}, "a", Status.STOPPED, until=3, history=history, attempts=1)
     decision = Decision((trial,), {"a": 3}, {"a": "rank 9 of 12 at epoch 3"}, {}, True, 2)
     assert decide([trial], {"a": at_rung}, "epochs", decision).keep == (trial,)

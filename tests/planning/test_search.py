@@ -61,7 +61,7 @@ class World:
             )
             return True
         epoch = len(record.history) + 1
-        report = Report(epoch - 1, {"loss": loss_of(trial.config, epoch)}, 1.0)
+        report = Report(epoch, {"loss": loss_of(trial.config, epoch)}, 1.0)
         history = [*record.history, report]
         status = Status.RUNNING if epoch < goal else Status.STOPPED
         status = Status.FINISHED if epoch == BUDGET else status
@@ -154,7 +154,7 @@ def test_configurations_are_ranked_by_their_mean_and_no_lucky_seed_wins_a_rung()
     groups = [tuple(Trial(f"{n}{s}", {"seed": s}, "") for s in range(3)) for n in range(3)]
     values = {"00": 0.1, "01": 9, "02": 9, "10": 3, "11": 3, "12": 3, "20": 5, "21": 5, "22": 5}
     records = {
-        key: Record(key, {}, key, Status.STOPPED, until=1, history=[Report(0, {"loss": v}, 1.0)])
+        key: Record(key, {}, key, Status.STOPPED, until=1, history=[Report(1, {"loss": v}, 1.0)])
         for key, v in values.items()
     }
     decision = Searching(Listed(groups), (1, 9), 3, last, last).advance(
@@ -176,7 +176,7 @@ def test_a_configuration_with_a_seed_that_diverged_goes_no_further() -> None:
 
 def test_ties_are_broken_by_the_order_of_the_file() -> None:
     groups = [(Trial(str(n), {"seed": 0}, ""),) for n in range(6)]
-    same = [Report(0, {"loss": 1.0}, 1.0)]
+    same = [Report(1, {"loss": 1.0}, 1.0)]
     records = {
         str(n): Record(str(n), {}, "", Status.STOPPED, until=1, history=same) for n in range(6)
     }
@@ -227,7 +227,7 @@ def test_what_was_told_stays_even_if_a_failed_trial_was_tried_again_since() -> N
     assert before.told[first.trials[2].id].state == "failed"
     bad.clear()
     again = world.records[first.trials[2].id]
-    history = [Report(n, {"loss": 0.0}, 1.0) for n in range(9)]
+    history = [Report(n, {"loss": 0.0}, 1.0) for n in range(1, 10)]
     world.records[again.id] = replace(again, status=Status.FINISHED, history=history)
     after = tpe(before.told).advance(world.look)
     assert [t.id for t in after.trials] == [t.id for t in before.trials]

@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sweeps.records.event_files import event_files, hide_rows, positions, reopen
 from sweeps.records.events import EventLog, write_failure
-from sweeps.records.history import Report
+from sweeps.records.history import Report, next_step
 from trainer import train
 
 
@@ -59,8 +59,8 @@ def test_what_was_logged_before_the_checkpoint_stays_and_each_point_once(
     own = EventLog(tmp_path, {"lr": 0.1})
     history: list[Report] = []
     writer = SummaryWriter(str(tmp_path / below))
-    for step in range(2):
-        log_batches(writer, range(50 * step, 50 * step + 50))
+    for step in (1, 2):
+        log_batches(writer, range(50 * step - 50, 50 * step))
         writer.flush()
         history.append(report(tmp_path, step))
         own.log({"loss": 1.0}, step)
@@ -81,14 +81,14 @@ def test_what_was_logged_before_the_checkpoint_stays_and_each_point_once(
     assert [e.step for e in tensors("log/text_summary")] == list(range(200))
     assert [e.step for e in tensors("curve")] == list(range(200))
     assert not list(tmp_path.glob("later/*"))
-    assert steps(tmp_path, "loss") == [0, 1]
+    assert steps(tmp_path, "loss") == [1, 2]
 
 
 def test_a_file_that_was_named_anew_is_cut_all_the_same(tmp_path: Path) -> None:
     writer = SummaryWriter(str(tmp_path))
     log_batches(writer, range(3))
     writer.flush()
-    history = [report(tmp_path, 0)]
+    history = [report(tmp_path, 1)]
     log_batches(writer, range(3, 9))
     writer.close()
     [file] = event_files(tmp_path)
@@ -120,14 +120,28 @@ def test_a_scalar_that_the_function_logs_under_a_reported_name_is_there_once(
     tmp_path: Path,
 ) -> None:
     own = EventLog(tmp_path, {})
-    own.log({"loss": 1.0, "acc": 0.1}, 0)
+    own.log({"loss": 1.0, "acc": 0.1}, 1)
     with SummaryWriter(str(tmp_path)) as writer:
         for batch in range(10):
             writer.add_scalar("loss", 1.0, batch)
-    own.log({"loss": 1.0, "acc": 0.2}, 1, {"loss"})
+    own.log({"loss": 1.0, "acc": 0.2}, 2, {"loss"})
     own.close(finished=True, others={"loss"})
     assert steps(tmp_path, "loss") == list(range(10))
-    assert steps(tmp_path, "acc") == [0, 1]
+    assert steps(tmp_path, "acc") == [1, 2]
+
+
+@pytest.mark.parametrize("first", [0, 1, 7])
+def test_a_trainable_that_writes_all_scalars_itself_numbers_them_as_it_likes(
+    tmp_path: Path, first: int
+) -> None:
+    history: list[Report] = []
+    with SummaryWriter(str(tmp_path)) as writer:
+        for epoch in range(3):
+            writer.add_scalar("loss", 1.0, first + epoch)
+            writer.flush()
+            history.append(report(tmp_path, next_step(history)))
+    reopen(tmp_path, history, writes_events=True)
+    assert steps(tmp_path, "loss") == [first, first + 1, first + 2]
 
 
 def test_the_marks_of_a_failure_are_the_sweeps_own(tmp_path: Path) -> None:
@@ -147,7 +161,7 @@ def test_what_the_final_model_gets_wrong_is_there_once_if_it_was_not_reported_at
             raise KeyboardInterrupt  # after it was logged
         assert checkpoint is not None
         saved.append(checkpoint)
-        history.append(Report(len(history), metrics, 1.0, events=positions(tmp_path)))
+        history.append(Report(next_step(history), metrics, 1.0, events=positions(tmp_path)))
 
     config = {"dataset": "digits", "epochs": 2, "batch_size": 500}
     with pytest.raises(KeyboardInterrupt):

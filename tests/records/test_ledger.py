@@ -27,11 +27,11 @@ def test_records_and_history_are_read_back_as_written(tmp_path: Path) -> None:
         recorded=TRIAL.config,
         code="c0de",
         data="digits",
-        arrays=({"from": 0, "trials": [TRIAL.id, "other"]},),
+        arrays=({"from": 1, "trials": [TRIAL.id, "other"]},),
     )
     reports = [
-        Report(0, {"loss": 0.5, "count": 3}, 1.5, "a.pt", "5ha256"),
-        Report(1, {"loss": math.inf}, 0.5),
+        Report(1, {"loss": 0.5, "count": 3}, 1.5, "a.pt", "5ha256"),
+        Report(2, {"loss": math.inf}, 0.5),
     ]
     ledger.write(record)
     for report in reports:
@@ -78,7 +78,7 @@ def test_a_directory_of_another_sweep_is_refused_and_named(tmp_path: Path) -> No
 def test_a_damaged_record_is_made_anew_from_the_history(tmp_path: Path, content: str) -> None:
     ledger = Ledger(tmp_path)
     ledger.write(Record(TRIAL.id, TRIAL.config, f"trials/{TRIAL.name}", Status.FINISHED))
-    append_report(ledger.trial_dir(TRIAL), Report(0, {"loss": 0.5}, 1.5))
+    append_report(ledger.trial_dir(TRIAL), Report(1, {"loss": 0.5}, 1.5))
     (ledger.trial_dir(TRIAL) / "trial.json").write_text(content)
     found = ledger.record(TRIAL)
     assert (found.status, found.error, len(found.history)) == (Status.INTERRUPTED, DAMAGED, 1)

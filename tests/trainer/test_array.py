@@ -107,12 +107,12 @@ def test_a_checkpoint_from_an_array_goes_on_alone_and_the_other_way_round(tmp_pa
     for config, folder in zip(configs, folders, strict=True):
         with pytest.raises(ValueError, match="at its end"):
             train(config, report=Kept(limit=1), log_dir=folder)
-    saved = [folder / "checkpoint-00000.pt" for folder in folders]
+    saved = [folder / "checkpoint-00001.pt" for folder in folders]
     rest = together(configs, log_dirs=folders, resume_from=saved)
     for one, other in zip(rest, whole, strict=True):
         assert_close(one, other[1:], 1e-6)
     last = Kept()
-    train(configs[0], report=last, resume_from=folders[0] / "checkpoint-00001.pt")
+    train(configs[0], report=last, resume_from=folders[0] / "checkpoint-00002.pt")
     assert_close(last, whole[0][2:], 1e-6)
 
 
@@ -122,12 +122,12 @@ def test_an_array_interrupted_and_formed_again_ends_with_the_same_bits(tmp_path:
     parts = [tmp_path / f"part{i}" for i in range(3)]
     undisturbed = together(configs, log_dirs=whole)
     assert all(train_many(configs, reports=[Kept(1) for _ in configs], log_dirs=parts))
-    saved = [folder / "checkpoint-00000.pt" for folder in parts]
+    saved = [folder / "checkpoint-00001.pt" for folder in parts]
     rest = together(configs, log_dirs=parts, resume_from=saved)
     for one, other in zip(rest, undisturbed, strict=True):
         assert_close(one, other[1:], 0)
     for one, other in zip(parts, whole, strict=True):
-        mine, want = (load(folder / "checkpoint-00002.pt")["model"] for folder in (one, other))
+        mine, want = (load(folder / "checkpoint-00003.pt")["model"] for folder in (one, other))
         assert all(torch.equal(mine[name], want[name]) for name in want)
 
 
@@ -135,7 +135,7 @@ def test_members_that_stand_at_different_epochs_all_come_to_their_end(tmp_path: 
     configs = GRID[:2]
     with pytest.raises(ValueError, match="at its end"):
         train(configs[1], report=Kept(limit=1), log_dir=tmp_path)
-    kept = together(configs, resume_from=[None, tmp_path / "checkpoint-00000.pt"])
+    kept = together(configs, resume_from=[None, tmp_path / "checkpoint-00001.pt"])
     assert [len(epochs) for epochs in kept] == [2, 1]
 
 
@@ -151,7 +151,7 @@ def test_a_member_that_diverged_goes_on_in_its_array(tmp_path: Path) -> None:
     configs = [{**config, "lr": lr} for config, lr in zip(GRID[:2], (1e30, 0.001), strict=True)]
     folders = [tmp_path / "0", tmp_path / "1"]
     assert all(train_many(configs, reports=[Kept(1), Kept(1)], log_dirs=folders))
-    saved = [folder / "checkpoint-00000.pt" for folder in folders]
+    saved = [folder / "checkpoint-00001.pt" for folder in folders]
     diverged, healthy = together(configs, log_dirs=folders, resume_from=saved)
     assert diverged[-1]["loss/train"] != diverged[-1]["loss/train"]
     assert healthy[-1]["accuracy/test"] > 0.3
@@ -172,7 +172,7 @@ def test_a_checkpoint_of_a_member_is_no_larger_than_one_made_alone(tmp_path: Pat
         [{**config, "epochs": 1} for config in GRID[:3]],
         log_dirs=[tmp_path / str(i) for i in range(3)],
     )
-    sizes = {p.parent.name: p.stat().st_size for p in tmp_path.rglob("checkpoint-00000.pt")}
+    sizes = {p.parent.name: p.stat().st_size for p in tmp_path.rglob("checkpoint-00001.pt")}
     assert len(sizes) == 4
     assert max(sizes.values()) < 1.1 * sizes["alone"]
 

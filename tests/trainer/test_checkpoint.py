@@ -1,5 +1,6 @@
 """Checkpoints: written whole, read with suspicion, and gone on from to the same bits."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.trainer.conftest import Interrupted, Recorder
+from tests.trainer.conftest import Interrupted, Recorder, accumulate
 from trainer import train, train_many
 from trainer.checkpoint import CheckpointError, load, save
 
@@ -178,7 +179,7 @@ def test_a_checkpoint_of_another_optimizer_is_refused(good: Path, changed: dict[
 def test_a_run_goes_on_with_the_numbers_of_its_own_configuration(
     tmp_path: Path, good: Path
 ) -> None:
-    epochs = int(load(good)["next_epoch"]) + 1
+    epochs = int(load(good)["epoch"]) + 1
     changed = {"lr": 0.5, "weight_decay": 0.25, "epochs": epochs}
     train(CONFIG | changed, report=Recorder(), log_dir=tmp_path / "own", resume_from=good)
     [latest] = (tmp_path / "own").glob("checkpoint-*.pt")
@@ -186,7 +187,28 @@ def test_a_run_goes_on_with_the_numbers_of_its_own_configuration(
     assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
 
 
-@pytest.mark.parametrize("key", ["model", "optimizer", "shuffling", "next_epoch"])
+def test_a_run_begun_when_steps_counted_from_0_goes_on_so_and_to_the_same_numbers(
+    tmp_path: Path, good: Path
+) -> None:
+    state = load(good)
+    del state["epoch"], state["step"]
+    old = tmp_path / "checkpoint-00000.pt"
+    torch.save(state | {"next_epoch": 1}, old)
+    folders = [tmp_path / name for name in ("new", "alone", "array")]
+    new, alone, array = reports = [Recorder() for _ in folders]
+    train(CONFIG, report=new, log_dir=folders[0], resume_from=good)
+    train(CONFIG, report=alone, log_dir=folders[1], resume_from=old)
+    assert train_many([CONFIG], reports=[array], log_dirs=folders[2:], resume_from=[old]) == [None]
+    assert new.learned == alone.learned
+    for report, folder, first in zip(reports, folders, (2, 1, 1), strict=True):
+        steps = [event.step for event in accumulate(folder).Scalars("loss/test")]
+        assert steps == [first, first + 1, first + 2]
+        assert report.last.name == f"checkpoint-{first + 2:05d}.pt"
+        assert (load(report.last)["epoch"], load(report.last)["step"]) == (4, first + 2)
+        assert json.loads((folder / "examination.json").read_text())["epoch"] == 4
+
+
+@pytest.mark.parametrize("key", ["model", "optimizer", "shuffling", "epoch", "step"])
 def test_a_checkpoint_that_lacks_or_garbles_a_part_is_refused(good: Path, key: str) -> None:
     state = load(good)
     torch.save(state | {key: None}, good)

@@ -35,7 +35,7 @@ def test_a_run_on_digits_shows_its_progress_and_fills_the_log_folder(tmp_path: P
     assert second.startswith("epoch 2/2   loss ")
     assert "accuracy" in second
     assert (blank, hint) == ("", "see it with: tensorboard --logdir logs")
-    assert [event.step for event in accumulate(tmp_path / "logs").Scalars("loss/test")] == [0, 1]
+    assert [event.step for event in accumulate(tmp_path / "logs").Scalars("loss/test")] == [1, 2]
     assert len(list((tmp_path / "logs").glob("checkpoint-*.pt"))) == 2
     assert statuses(tmp_path / "logs") == [api_pb2.STATUS_SUCCESS]
 
@@ -89,8 +89,8 @@ def test_an_interrupt_ends_the_run_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fails_is_marked_so_in_its_log_folder(tmp_path: Path) -> None:
-    (tmp_path / "checkpoint-00000.part").mkdir()  # so that the checkpoint cannot be written
-    with pytest.raises(OSError, match="checkpoint-00000"):
+    (tmp_path / "checkpoint-00001.part").mkdir()  # so that the checkpoint cannot be written
+    with pytest.raises(OSError, match="checkpoint-00001"):
         main(["dataset=digits", "--log-dir", str(tmp_path)])
     assert statuses(tmp_path) == [api_pb2.STATUS_FAILURE]
 

@@ -57,7 +57,7 @@ def test_every_metric_is_a_scalar_at_every_epoch_with_the_value_reported(finishe
     assert set(shown.Tags()["scalars"]) == set(METRICS)
     for name in METRICS:
         events = shown.Scalars(name)
-        assert [event.step for event in events] == [0, 1, 2]
+        assert [event.step for event in events] == [1, 2, 3]
         reported = [metrics[name] for metrics in finished[1].metrics]
         assert [event.value for event in events] == pytest.approx(reported, rel=1e-6)
 
@@ -69,7 +69,7 @@ def test_every_parameter_and_its_gradient_is_a_histogram_at_every_epoch(finished
     sizes = {name: p.numel() for name, p in CNN().named_parameters()}
     for tag in expected:
         events = shown.Histograms(tag)
-        assert [event.step for event in events] == [0, 1, 2]
+        assert [event.step for event in events] == [1, 2, 3]
         for event in events:
             assert event.histogram_value.num == sizes[tag.partition("/")[2]]
             assert sum(event.histogram_value.bucket) == event.histogram_value.num
@@ -98,11 +98,11 @@ def test_what_the_final_model_gets_wrong_is_shown_once_after_the_last_epoch(fini
     shown = accumulate(finished[0])
     assert set(shown.Tags()["images"]) == {"images", *EXAMINED}
     for tag in EXAMINED:
-        assert [event.step for event in shown.Images(tag)] == [2]
+        assert [event.step for event in shown.Images(tag)] == [3]
     curves = {f"precision_recall/{digit}" for digit in range(10)}
     assert curves <= set(shown.Tags()["tensors"])
     for tag in curves:
-        assert [event.step for event in shown.Tensors(tag)] == [2]
+        assert [event.step for event in shown.Tensors(tag)] == [3]
 
 
 def test_the_trials_of_a_sweep_show_their_inputs_once_and_each_its_own_mistakes(
@@ -161,7 +161,7 @@ def test_a_run_that_an_exception_ends_has_no_end_until_it_is_marked_as_failed(
     assert statuses(tmp_path) == []
     mark_failed(tmp_path)
     assert statuses(tmp_path) == [api_pb2.STATUS_FAILURE]
-    assert [event.step for event in accumulate(tmp_path).Scalars("loss/test")] == [0]
+    assert [event.step for event in accumulate(tmp_path).Scalars("loss/test")] == [1]
 
 
 def test_an_exception_closes_the_event_file(tmp_path: Path) -> None:
@@ -172,8 +172,8 @@ def test_an_exception_closes_the_event_file(tmp_path: Path) -> None:
 
 def test_an_epoch_is_in_the_event_file_by_the_time_it_is_reported(tmp_path: Path) -> None:
     metrics = {f"metric/{i}": float(i) for i in range(2000)}
-    with TensorBoardLogger(tmp_path, {}, next_epoch=0) as logger:
-        logger.log_epoch(metrics, CNN(), 0)
+    with TensorBoardLogger(tmp_path, {}, purge_step=0) as logger:
+        logger.log_epoch(metrics, CNN(), 1)
         assert set(accumulate(tmp_path).Tags()["scalars"]) == set(metrics)
         assert "weights/out.bias" in accumulate(tmp_path).Tags()["histograms"]
 
@@ -185,12 +185,12 @@ def test_a_resumed_run_shows_every_step_once(tmp_path: Path) -> None:
     train(CONFIG | {"shuffle": True}, log_dir=tmp_path, resume_from=first.checkpoints[-2])
     shown = accumulate(tmp_path)
     for name in METRICS:
-        assert [event.step for event in shown.Scalars(name)] == [0, 1, 2]
+        assert [event.step for event in shown.Scalars(name)] == [1, 2, 3]
     for name in PARAMETERS:
-        assert [event.step for event in shown.Histograms(f"weights/{name}")] == [0, 1, 2]
+        assert [event.step for event in shown.Histograms(f"weights/{name}")] == [1, 2, 3]
     assert len(shown.Images("images")) == 1
     for tag in EXAMINED:  # the attempt that was superseded had come to its last epoch
-        assert [event.step for event in shown.Images(tag)] == [2]
+        assert [event.step for event in shown.Images(tag)] == [3]
     assert statuses(tmp_path) == [api_pb2.STATUS_SUCCESS]
 
 
@@ -202,7 +202,7 @@ def test_a_run_begun_again_shows_only_the_second_attempt(tmp_path: Path) -> None
     shown = accumulate(tmp_path)
     values = [(event.step, event.value) for event in shown.Scalars("loss/test")]
     expected = [metrics["loss/test"] for metrics in report.metrics]
-    assert values == [(step, pytest.approx(loss)) for step, loss in enumerate(expected)]
+    assert values == [(step, pytest.approx(loss)) for step, loss in enumerate(expected, start=1)]
     assert len(shown.Images("images")) == 1
 
 
@@ -213,8 +213,8 @@ def test_nothing_finite_to_draw_does_not_end_a_run(tmp_path: Path) -> None:
         parameters["conv1.weight"].fill_(math.nan)
         parameters["conv2.weight"][0] = math.inf
         parameters["fc1.bias"].fill_(0)
-    with TensorBoardLogger(tmp_path, {}, next_epoch=0) as logger:
-        logger.log_epoch({"loss/train": math.nan}, model, 0)
+    with TensorBoardLogger(tmp_path, {}, purge_step=0) as logger:
+        logger.log_epoch({"loss/train": math.nan}, model, 1)
     shown = accumulate(tmp_path)
     assert math.isnan(shown.Scalars("loss/train")[0].value)
     tags = set(shown.Tags()["histograms"])

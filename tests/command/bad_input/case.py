@@ -92,7 +92,7 @@ def finished(folder: Path) -> None:
     folder = ledger.directory / done.path
     folder.mkdir(parents=True)
     metrics = {"accuracy/test": 0.9, "loss/test": 0.1}
-    append_report(folder, Report(0, metrics, seconds=1.0))
+    append_report(folder, Report(1, metrics, seconds=1.0))
     ledger.write(done)
     ledger.write_overview(
         Overview("mine", "accuracy/test", "max", {"train": "trainer:train"}, (trial,))
