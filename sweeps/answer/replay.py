@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.definition.find import places
+from sweeps.definition.find import own_program, places
 from sweeps.definition.resolve import Resolved, Versions, resolve
 from sweeps.definition.text import typed
 from sweeps.errors import DirectoryError, SweepsError
@@ -100,7 +100,8 @@ def replay(
             f"{trial_id} has gone on from epoch {record.origin.epoch} of {record.origin.parent},"
             " whose checkpoint of then is not kept; replay a trial that has begun by itself"
         )
-    resolved = resolve(*places(overview.sweep["train"], None))
+    with own_program():
+        resolved = resolve(*places(overview.sweep["train"], None))
     if not resolved.reports:
         raise SweepsError(
             f"{overview.sweep['train']} calls ray.tune.report itself and cannot be replayed without"
