@@ -7,7 +7,6 @@ differs from then is named.
 
 import math
 import os
-import shlex
 import shutil
 import sys
 import tempfile
@@ -16,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.definition.find import places
+from sweeps.definition.find import own_program, places
 from sweeps.definition.resolve import Resolved, Versions, resolve
+from sweeps.definition.text import typed
 from sweeps.errors import DirectoryError, SweepsError
 from sweeps.records import manifest
 from sweeps.records.history import Report
@@ -90,7 +90,7 @@ def replay(
     if trial_id not in records:
         raise DirectoryError(
             f"{directory} holds no trial {trial_id!r};"
-            f" `sweeps status {shlex.quote(str(directory))}` lists them"
+            f" `sweeps status {typed(str(directory))}` lists them"
         )
     record = records[trial_id]
     if not record.history or record.recorded is None:
@@ -100,7 +100,8 @@ def replay(
             f"{trial_id} has gone on from epoch {record.origin.epoch} of {record.origin.parent},"
             " whose checkpoint of then is not kept; replay a trial that has begun by itself"
         )
-    resolved = resolve(*places(overview.sweep["train"], None))
+    with own_program():
+        resolved = resolve(*places(overview.sweep["train"], None))
     if not resolved.reports:
         raise SweepsError(
             f"{overview.sweep['train']} calls ray.tune.report itself and cannot be replayed without"

@@ -20,6 +20,8 @@ SESSION = "/session_2000-01-01_00-00-00_000000_4194304/sockets/plasma_store.1"
 LONGEST_SOCKET = 107
 LEAST_SPACE = 16 << 30
 """Bytes of addresses: Ray's processes reserve much more than they use."""
+STORE = 0.3
+"""The part of the memory that Ray's object store, one file, may have."""
 LOOK_EVERY = 0.25
 PATIENCE = 5.0
 """Seconds that the main thread has to end in order before the process is ended."""
@@ -45,6 +47,14 @@ def check_machine(folder: Path) -> None:
             f"the address space of a process is limited to {space / 2**30:.1f} GiB here, and Ray"
             f" needs at least {LEAST_SPACE >> 30} GiB; lift the limit with `ulimit -v unlimited`,"
             " or limit memory by a container or job in its place"
+        )
+    longest, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    store = STORE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 0 <= longest < store:
+        raise ClusterError(
+            f"files are limited to {longest / 2**30:.1f} GiB here, and the one that Ray shares"
+            f" memory by has up to {store / 2**30:.1f} GiB; lift the limit with"
+            " `ulimit -f unlimited`"
         )
 
 

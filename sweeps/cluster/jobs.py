@@ -23,6 +23,7 @@ from sweeps.cluster.dashboard import Dashboard, Lost
 from sweeps.cluster.local import RAY_SETTINGS, quiet
 from sweeps.cluster.shipping import Package, pack
 from sweeps.definition.places import is_remote
+from sweeps.definition.text import typed
 from sweeps.errors import CannotGoOn, ClusterError, Interrupted, SweepsError
 
 PATIENCE = 60.0
@@ -199,7 +200,7 @@ class Jobs:
     def afterwards(self, job: str) -> str:
         """How to go on with a job that was left running."""
         at = f"--address {shlex.quote(self.address)}"
-        place = shlex.quote(self._places.get(job, "DIR"))
+        place = typed(self._places.get(job, "DIR"))
         return (
             f"the job {job} goes on\n"
             f"follow it with: sweeps submit --follow {job} {at}\n"

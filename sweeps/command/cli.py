@@ -10,6 +10,7 @@ goes on.
 
 import os
 import sys
+import threading
 from importlib.metadata import version
 from typing import Annotated
 
@@ -77,7 +78,9 @@ def main() -> None:
         sys.stdout.flush()
     except OutputLost as lost:
         status = status or lost.exit_status
-    if "ray" in sys.modules:
+    if "ray" in sys.modules or threading.active_count() > 1:
         sys.stderr.flush()
-        os._exit(status)  # to unload Ray and pandas takes half a second, with all work done
+        # to unload Ray and pandas takes half a second, with all work done; and a thread that the
+        # trainable's module has started when it was imported may never end
+        os._exit(status)
     sys.exit(status)

@@ -8,6 +8,9 @@ import typer
 from sweeps.command import complete
 from sweeps.errors import SweepsError
 
+MOST = 1_000_000
+"""Processors or GPUs; with more than that, Ray counts no longer."""
+
 File = Annotated[
     str,
     typer.Argument(
@@ -47,7 +50,7 @@ Storage = Annotated[
     ),
 ]
 Cpus = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="use N processors of this machine")
+    int | None, typer.Option(min=1, max=MOST, metavar="N", help="use N processors of this machine")
 ]
 Retry = Annotated[
     list[str] | None,
@@ -66,7 +69,9 @@ Workers = Annotated[
         help="the cluster adds up to N nodes of this kind [default: by its own file]",
     ),
 ]
-Gpus = Annotated[int | None, typer.Option(min=0, metavar="N", help="use N GPUs of this machine")]
+Gpus = Annotated[
+    int | None, typer.Option(min=0, max=MOST, metavar="N", help="use N GPUs of this machine")
+]
 Output = Annotated[
     Path | None, typer.Option(metavar="FILE", help="write to FILE [default: standard output]")
 ]

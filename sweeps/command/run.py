@@ -1,6 +1,5 @@
 """`sweeps run` and `sweeps plan`: bring a directory to the state in a file, or say how."""
 
-import shlex
 from typing import Annotated
 
 import typer
@@ -28,6 +27,7 @@ from sweeps.command.options import (
 )
 from sweeps.command.streams import go_on_without
 from sweeps.definition.places import join
+from sweeps.definition.text import typed
 from sweeps.driver.signals import Stopped
 from sweeps.errors import DirectoryError, Interrupted, SweepsError
 from sweeps.records.record import Status
@@ -163,7 +163,7 @@ def _print_results(said: Plain, results: Results, folder: str) -> None:
     if checkpoint := checkpoint_line(results, folder):
         said.print(checkpoint)
     _print_failures(said, results, folder)
-    said.print(f"see it with: sweeps board {shlex.quote(folder)}")
+    said.print(f"see it with: sweeps board {typed(folder)}")
 
 
 def _print_failures(said: Plain, results: Results, folder: str) -> None:
@@ -172,7 +172,7 @@ def _print_failures(said: Plain, results: Results, folder: str) -> None:
         log = join(folder, row.path, "errors.log")
         said.print(f"why {row.id} failed: {log}")
     if len(failed) > FEW:
-        more = f"{len(failed) - FEW} more have failed: sweeps status {shlex.quote(folder)}"
+        more = f"{len(failed) - FEW} more have failed: sweeps status {typed(folder)}"
         said.print(more)
 
 

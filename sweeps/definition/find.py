@@ -6,11 +6,12 @@ script; for a sweep that is shipped they come last. ``mine.py:train`` names a fi
 
 import importlib
 import importlib.machinery
+import os
 import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -128,6 +129,17 @@ def _no_arguments() -> Iterator[None]:
         yield
     finally:
         sys.argv = before
+
+
+@contextmanager
+def own_program() -> Iterator[None]:
+    """Keep the working directory and the streams from a module that sets them when it is imported.
+
+    In the process of a trial they are the module's to set, as in a script; here, relative paths of
+    records would lead elsewhere from then on.
+    """
+    with chdir(os.curdir), redirect_stdout(sys.stdout), redirect_stderr(sys.stderr):
+        yield
 
 
 def failure(what: str, error: BaseException) -> str:

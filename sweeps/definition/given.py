@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from sweeps.definition.find import SearchPath, places
+from sweeps.definition.find import SearchPath, own_program, places
 from sweeps.definition.plain import to_plain
 from sweeps.definition.resolve import Resolved, resolve, resolve_function
 from sweeps.definition.source import code_of, is_named
@@ -52,7 +52,8 @@ class Given:
         """The trainable; raises :class:`SweepsError` if there is none that can be used."""
         if self.function is not None:
             return resolve_function(self.function, train)
-        return resolve(train, self.search)
+        with own_program():
+            return resolve(train, self.search)
 
 
 def _name(function: Any) -> str:

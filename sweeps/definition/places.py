@@ -23,6 +23,9 @@ def as_place(where: str | os.PathLike[str]) -> str:
     text = os.fspath(where)
     if not text:
         raise StorageError("a directory must have a name, got ''")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)", text):
+        where = text.replace(":/", "://", 1)
+        raise StorageError(f"a URI has two slashes after its colon, got {text}; write {where}")
     if not is_remote(text):
         return unquote(urlsplit(text).path) if text.lower().startswith("file://") else text
     parts = urlsplit(text)

@@ -8,6 +8,7 @@ characters are shown by their codes, all others as they are.
 import json
 import math
 import re
+import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,6 +50,11 @@ def in_name(value: Any) -> str:
         return "+".join(map(in_name, value))
     safe = re.sub(r"[^\w.=+-]+", "_", value if isinstance(value, str) else format_value(value))
     return safe[:LONGEST_VALUE].strip("_") or "_"
+
+
+def typed(place: str) -> str:
+    """A path or URI as it is to be typed in a shell, where it is taken for no option."""
+    return shlex.quote(f"./{place}" if place.startswith("-") else place)
 
 
 def numbers(values: Sequence[float | None]) -> list[str]:

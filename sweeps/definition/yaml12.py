@@ -34,6 +34,8 @@ class Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise _refusal(f"a key must be text, got {shown(key)}", key_node)
+            if key == "<<":  # in YAML 1.1 alone, it merges a mapping into this one
+                raise _refusal("merge keys (<<) are not read; write the keys out here", key_node)
             if key in seen:
                 raise _refusal(f"the key {key!r} is given twice", key_node)
             seen.add(key)

@@ -12,6 +12,7 @@ import ray
 from ray import cloudpickle, tune
 from ray.exceptions import OutOfMemoryError
 from ray.tune.error import TuneError
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler
 
 from sweeps.cluster.local import credentials_hidden
@@ -139,7 +140,7 @@ def _fit(
                 name=name,
                 storage_path=str(folder),
                 failure_config=tune.FailureConfig(max_failures=job.max_failures),
-                callbacks=[watcher],
+                callbacks=[watcher, Silent()],
                 stop=Brake(book),
                 verbose=0,
             ),
@@ -154,6 +155,12 @@ def _fit(
                 raise ClusterError(f"Ray Tune gave up: {failure.summary}") from error
             for key in running:
                 book.fail(key, failure)
+
+
+class Silent(TrialProgressCallback):
+    """In place of Ray Tune's own, which prints a line of each trial that never reported."""
+
+    def _print(self, msg: str) -> None: ...
 
 
 class InOrder(FIFOScheduler):

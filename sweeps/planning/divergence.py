@@ -43,7 +43,10 @@ def metric_missing(metric: str, reports: Reports) -> MetricMissing:
     """What to say of a trial that ended, and never reported the sweep's metric."""
     names = dict.fromkeys(name for metrics in reports for name in metrics)
     if not names:
-        return MetricMissing(f"the trainable returned without reporting {metric!r}")
+        return MetricMissing(
+            f"the trainable returned without reporting {metric!r}: let it call"
+            f" report({{{metric!r}: ...}}), or return or yield such a mapping"
+        )
     return MetricMissing(
         f"the trainable reported no {metric!r}; it reported {', '.join(map(repr, names))}"
         f"{nearest(metric, names)}"

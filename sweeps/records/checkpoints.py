@@ -13,7 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from sweeps.errors import Misused
 from sweeps.records.atomic import remove
 from sweeps.records.folders import origin_of
 from sweeps.records.history import Report, read_history
@@ -32,6 +34,28 @@ class Start:
     @property
     def epoch(self) -> int:
         return len(self.history)
+
+
+def path_of(checkpoint: Any, folder: Path) -> Path:
+    """Where a checkpoint is that was reported: a path, or the one that Ray Tune's own kind has.
+
+    Raises:
+        Misused: it is the state itself, say, or would be copied into itself.
+    """
+    try:
+        path = Path(getattr(checkpoint, "path", checkpoint))
+    except TypeError:
+        raise Misused(
+            "a checkpoint must be the path of a file or folder, got a value of type"
+            f" {type(checkpoint).__name__}; write it first, as with torch.save(state, path), and"
+            " report that path"
+        ) from None
+    if folder.resolve().is_relative_to(path.resolve()):
+        raise Misused(
+            f"a checkpoint must be a file or folder of its own, got {path}, which holds all that is"
+            " written of the trial; write it to a folder inside of that, and report that one"
+        )
+    return path
 
 
 def keep_checkpoint(folder: Path, step: int, checkpoint: Path) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.definition.space import Origin, Trial
+from sweeps.errors import DirectoryError
 from sweeps.records.atomic import DamagedRecord, read_json
 from sweeps.records.record import Status
 from sweeps.records.schema import OriginEntry
@@ -25,7 +26,11 @@ class TrialFolders:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._names: dict[str, list[str]] = defaultdict(list)
-        for name in sorted(os.listdir(folder)) if folder.is_dir() else []:  # noqa: PTH208
+        try:
+            names = sorted(os.listdir(folder)) if folder.is_dir() else []  # noqa: PTH208
+        except OSError as error:
+            raise DirectoryError(f"{folder} cannot be read: {error.strerror}") from None
+        for name in names:
             self._names[id_of(name)].append(name)
 
     def of(self, trial: Trial) -> Path:

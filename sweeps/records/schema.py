@@ -34,11 +34,17 @@ class OriginEntry(_Entry):
     epoch: int = Field(ge=1)
 
 
+def _has_seed(config: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(config.get("seed"), int | None):
+        raise ValueError("a seed must be a whole number")
+    return config
+
+
 class TrialEntry(_Entry):
     """A trial, as ``sweep.json`` lists it."""
 
     id: Annotated[str, AfterValidator(_is_plain)]
-    config: dict[str, Any]
+    config: Annotated[dict[str, Any], AfterValidator(_has_seed)]
     name: Annotated[str, AfterValidator(_is_plain)]
     origin: OriginEntry | None = None
 
@@ -100,7 +106,7 @@ class SealEntry(_Entry):
 
     sha256: str
     history: str
-    events: list[str]
+    events: dict[str, int] | list[str]
 
 
 class RecordEntry(_Entry):

@@ -2,7 +2,7 @@
 
 Until then a history may be cut short at any moment, and the trial goes on from what is whole. After
 its end nothing may change any more: so ``trial.json`` holds a checksum of the history and a copy of
-it (packed: about a third of its size), and the names of the event files. Whatever is read later
+it (packed: about a third of its size), and how long its event files were. Whatever is read later
 is compared, and mended from the copy.
 """
 
@@ -36,7 +36,7 @@ def seal(folder: Path) -> dict[str, Any] | None:
     return {
         "sha256": hashlib.sha256(content).hexdigest(),
         "history": base64.b64encode(zlib.compress(content)).decode(),
-        "events": sorted(path.name for path in event_files(folder)),
+        "events": {path.name: path.stat().st_size for path in sorted(event_files(folder))},
     }
 
 
@@ -63,8 +63,13 @@ def checked(
 
 
 def lost_events(folder: Path, sealed: Mapping[str, Any] | None) -> bool:
-    """Whether an event file that was there at the trial's end is gone, or empty."""
-    return bool(sealed and set(sealed["events"]) - {path.name for path in event_files(folder)})
+    """Whether an event file that was there at the trial's end is gone, empty, or cut."""
+    if not sealed:
+        return False
+    then, now = sealed["events"], {path.name: path.stat().st_size for path in event_files(folder)}
+    if isinstance(then, list):  # their names alone, by an earlier version
+        then = dict.fromkeys(then, 1)
+    return any(now.get(name, 0) < size for name, size in then.items())
 
 
 def event_files(folder: Path) -> list[Path]:

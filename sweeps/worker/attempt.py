@@ -6,9 +6,10 @@ the report stays.
 """
 
 import os
+import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from inspect import isgenerator
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,8 @@ def _run(resolved: Resolved, members: Sequence[Member]) -> None:
 
 
 def _run_array(resolved: Resolved, going: Sequence[Member]) -> None:
-    errors = resolved.offered("train_many")(
+    errors = _call(
+        resolved.offered("train_many"),
         [member.config for member in going],
         reports=[member.report for member in going],
         log_dirs=[member.folder for member in going],
@@ -119,7 +121,7 @@ def _run_one(resolved: Resolved, member: Member) -> None:
             "resume_from": member.resume_from,
         }
         given = {name: value for name, value in offered.items() if name in resolved.accepts}
-        returned = resolved.function(member.config, **given)
+        returned = _call(resolved.function, member.config, **given)
         for each in returned if isgenerator(returned) else [returned]:
             member.report_returned(each)
         finished = True
@@ -130,6 +132,30 @@ def _run_one(resolved: Resolved, member: Member) -> None:
         member.tell_over(why)
     finally:
         member.end(finished=finished)
+
+
+def _call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call the user's function; a process that it has forked ends where it would come back here.
+
+    Else that one would end the trial, and let others write to its folder, while this one trains.
+    """
+    own = os.getpid()
+    try:
+        return function(*args, **kwargs)
+    finally:
+        if os.getpid() != own:
+            _end_fork(sys.exception())
+
+
+def _end_fork(error: BaseException | None) -> None:
+    """As a script ends, but that nothing of what it shares with its parent is closed."""
+    failed = bool(error.code) if isinstance(error, SystemExit) else error is not None
+    if failed:
+        traceback.print_exception(error)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # closed by the function, say
+            stream.flush()
+    os._exit(int(failed))
 
 
 def _share_output(folders: Sequence[Path]) -> None:
@@ -152,11 +178,18 @@ def explain(error: BaseException) -> Failure:
     """What to tell of an error, as text."""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         error = no_room(error)
-    summary = f"{type(error).__name__}: {error}".strip().removesuffix(":").splitlines()[0]
-    if isinstance(error, SweepsError):
-        summary = str(error)
+    summary = str(error) if isinstance(error, SweepsError) else _summary(error)
     fatal = type(error).__name__ if isinstance(error, Misused | CannotGoOn) else None
     return Failure(summary, "".join(_traceback(error)), fatal)
+
+
+def _summary(error: BaseException) -> str:
+    """The error's kind, and the first line of its message."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # its own __str__ fails
+        lines = []
+    return ": ".join([type(error).__name__, *lines[:1]])
 
 
 def _traceback(error: BaseException) -> list[str]:

@@ -116,7 +116,7 @@ class Member:
             self.begin(next(starts(self.folder)))
         return self.resume_from
 
-    def report(self, *metrics: Any, checkpoint: Path | None = None, **named: Any) -> None:
+    def report(self, *metrics: Any, checkpoint: Any = None, **named: Any) -> None:
         """The ``report`` of a trainable."""
         if self._recorder is None:
             self.begin(Start([], None))
@@ -128,6 +128,12 @@ class Member:
         reported = self._recorder is not None and self._recorder.has_reported
         if isinstance(value, Mapping) and not (reported and self._resolved.reports):
             self.report(value)
+        elif value is not None and not reported:
+            kind = type(value).__name__
+            self.note(
+                f"a value of type {kind} was returned or yielded, which is no report; a report is a"
+                " mapping of names to numbers, such as {'loss': 0.1}"
+            )
 
     def note(self, text: str) -> None:
         """Say something once, in the trial's output and to the driver."""

@@ -26,14 +26,14 @@ _OF_RAY = ("checkpoint_dir_name", "checkpoint_upload_mode", "delete_local_checkp
 def answer_ray(order: Order, member: Member) -> None:
     """Let Ray's functions be answered for this trial."""
     when_imported("ray", lambda ray: _lead_to_the_sweeps_ray(ray, order))
-    for name in ("ray.tune", "ray.train"):
+    for name in ("ray.tune", "ray.train", "ray.air.session"):  # the last as of Ray 2.0 to 2.6
         when_imported(name, lambda module: _answer(module, order, member))
 
 
 def _answer(module: Any, order: Order, member: Member) -> None:
     def report(*metrics: Any, checkpoint: Any = None, **named: Any) -> None:
         named = {name: value for name, value in named.items() if name not in _OF_RAY}
-        member.report(*metrics, checkpoint=Path(checkpoint.path) if checkpoint else None, **named)
+        member.report(*metrics, checkpoint=checkpoint, **named)
 
     def get_checkpoint() -> Any:
         found = member.ask_checkpoint()

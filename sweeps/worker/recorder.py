@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from sweeps.errors import CannotGoOn, Misused, nearest, shown
 from sweeps.planning.divergence import divergence
 from sweeps.records.best import best_of, sort_key
-from sweeps.records.checkpoints import checksum, keep_best, keep_checkpoint
+from sweeps.records.checkpoints import checksum, keep_best, keep_checkpoint, path_of
 from sweeps.records.event_files import positions
 from sweeps.records.events import EventLog
 from sweeps.records.history import Report, append_report, next_step
@@ -88,26 +89,32 @@ class Recorder:
         self._where, self._until = where, until
         self._events, self._writers = events, writers
         self._process = os.getpid()
+        self._one_at_a_time = threading.RLock()
         self._last = time.perf_counter()
         self._untold: list[tuple[int, dict[str, float], float]] = []
         self._outside: str | None = None
         self._tell_at = 0.0
         self.has_reported = False
 
-    def __call__(self, *metrics: Any, checkpoint: Path | None = None, **named: Any) -> None:
+    def __call__(self, *metrics: Any, checkpoint: Any = None, **named: Any) -> None:
         numbers, others = to_numbers(_only_mapping(metrics, named))
         if os.getpid() != self._process:
             raise Misused(
                 "report was called in a process that the trainable started; call it where the"
                 " function itself runs"
             )
+        with self._one_at_a_time:  # threads may report, and each report is an epoch of its own
+            self._take(numbers, others, checkpoint)
+
+    def _take(self, numbers: dict[str, float], others: Mapping[str, str], checkpoint: Any) -> None:
         for name, kind in others.items():
             self._note(f"{name!r} is no number ({kind}), and is left out of the metrics")
         if self._job.metric not in numbers and not self._seen(self._job.metric):
             names = ", ".join(map(repr, numbers)) or "nothing"
             near = nearest(self._job.metric, numbers)
             self._note(f"no {self._job.metric!r} so far; reported was {names}{near}")
-        self._record(numbers, checkpoint)
+        path = path_of(checkpoint, self._folder) if checkpoint is not None else None
+        self._record(numbers, path)
         self.has_reported = True
         self._on_report()
         over = self._over()
@@ -145,7 +152,7 @@ class Recorder:
     def _record(self, numbers: dict[str, float], checkpoint: Path | None) -> None:
         """Land a report, which is then to be told."""
         folder, step, now = self._folder, self._step, time.perf_counter()
-        kept = self._keep(step, Path(checkpoint)) if checkpoint is not None else None
+        kept = self._keep(step, checkpoint) if checkpoint is not None else None
         if self._is_best(numbers) and kept:
             keep_best(folder, step, kept)
         self._writers.flush()

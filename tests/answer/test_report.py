@@ -19,6 +19,7 @@ from sweeps.answer.results import read_results
 from sweeps.records.record import Status
 from tests.answer.directory import Made, curve, write_sweep
 from tests.commands import run_command
+from tests.fakes import fake_sweep
 
 BROWSER = shutil.which("chromium")
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
@@ -289,6 +290,14 @@ def test_an_examination_that_is_none_is_passed_over(tmp_path: Path, content: str
     [row] = read_results(folder)
     (folder / row.path / "examination.json").write_text(content)
     assert "gets wrong" not in read_report(folder)
+
+
+def test_what_would_act_is_shown_by_its_code_on_a_page_too(tmp_path: Path) -> None:
+    error = "broken \x1b[2J by \u202e"
+    fake_sweep(tmp_path / "s", [{"lr": 0.1}], statuses={0: Status.FAILED}, error=error)
+    page = read_report(tmp_path / "s")
+    assert r"broken \x1b[2J by \u202e" in page
+    assert not {"\x1b", "\u202e"} & set(page)
 
 
 def test_a_sweep_without_a_report_yet_has_a_page(tmp_path: Path) -> None:

@@ -41,6 +41,15 @@ def test_a_limited_address_space_is_refused_with_what_to_do(
         check_machine(Path("/short/sb-123456"))
 
 
+def test_a_limited_length_of_files_is_refused_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = {resource.RLIMIT_FSIZE: 1 << 20}
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (limits.get(which, -1), -1))
+    with pytest.raises(ClusterError, match=r"limited to 0\.0 GiB .* `ulimit -f unlimited`"):
+        check_machine(Path("/short/sb-123456"))
+
+
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The temporary folder."""

@@ -69,6 +69,7 @@ def test_the_command_refuses_it_too_without_importing_ray_or_torch(
     [
         pytest.param("run sweep.yaml --trials 3", "--trials", id="an unknown option"),
         pytest.param("run sweep.yaml --cpus 0", "--cpus", id="no processor"),
+        pytest.param("run sweep.yaml --cpus 99999999999", "--cpus", id="more than Ray can count"),
         pytest.param("plan sweep.yaml --gpus -1", "--gpus", id="a negative number of GPUs"),
         pytest.param("results runs/mine --format xml", "xml", id="an unknown format"),
         pytest.param("board runs/mine --port 99999", "--port", id="a port that cannot be"),

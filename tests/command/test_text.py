@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from sweeps.command.columns import Table
-from sweeps.definition.text import format_value, harmless, in_name, number, numbers, one_line
+from sweeps.definition.text import format_value, harmless, in_name, number, numbers, one_line, typed
 from sweeps.definition.yaml12 import load
 from sweeps.records.record import Status
 from tests.commands import run_command
@@ -64,6 +64,14 @@ def test_folders_are_named_by_something_readable() -> None:
     assert in_name("[red]x/y[/red]") == "red_x_y_red"
     assert in_name("///") == "_"
     assert in_name(-0.5) == "-0.5"
+
+
+def test_what_is_printed_to_be_typed_is_quoted_and_taken_for_no_option() -> None:
+    assert [typed(place) for place in ("runs/x", "f9 dir/x y", "-x")] == [
+        "runs/x",
+        "'f9 dir/x y'",
+        "./-x",
+    ]
 
 
 @pytest.mark.parametrize(

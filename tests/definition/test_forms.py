@@ -124,6 +124,17 @@ def test_a_module_that_reads_the_command_line_sees_none(
     assert sys.argv == ["sweeps", "run", "sweep.yaml"]
 
 
+def test_a_module_that_sets_folder_and_output_sets_them_for_its_trials_alone(here: Path) -> None:
+    """Else the sweep's relative directory would be made in the folder that it has gone to."""
+    (here / "sets.py").write_text(
+        "import os, sys\nos.chdir('/')\nsys.stdout = sys.stderr = None\n"
+        "def train(config): return {'loss': 1.0}\n"
+    )
+    Sweep({**SPACE, "train": "sets:train", "parameters": {"lr": 0.1}})
+    assert Path.cwd() == here
+    assert sys.stdout is not None and sys.stderr is not None
+
+
 def test_heavy_imports_are_seen_wherever_they_stand(here: Path) -> None:
     (here / "lazy.py").write_text(
         "import json\ndef train(config):\n    import torch\n    from ray import tune\n"

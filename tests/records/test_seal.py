@@ -115,7 +115,14 @@ def scalars(folder: Path) -> dict[int, float]:
     return {event.step: event.value for event in events.Scalars("loss")}
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
+LOSS: dict[str, Callable[[Path], object]] = {
+    "it is gone": Path.unlink,
+    "it is empty": lambda path: path.write_bytes(b""),
+    "it is cut": lambda path: path.write_bytes(path.read_bytes()[:-150]),
+}
+
+
+@pytest.mark.parametrize("damage", LOSS.values(), ids=LOSS)
 @pytest.mark.parametrize("number", [0, 2], ids=["finished", "failed"])
 def test_lost_events_of_a_trial_that_has_ended_are_written_again(
     directory: Path, number: int, damage: Callable[[Path], object]
@@ -128,6 +135,19 @@ def test_lost_events_of_a_trial_that_has_ended_are_written_again(
     assert Ledger(directory).mend(trials) == [f"note: {trials[number].id}: {EVENTS_LOST}"]
     assert scalars(folder) == before
     assert Ledger(directory).mend(trials) == []
+
+
+def test_event_files_of_one_that_ended_before_their_lengths_were_kept_are_missed_by_name(
+    directory: Path,
+) -> None:
+    trials = trials_of(directory)
+    folder = directory / "trials" / trials[0].name
+    record = json.loads((folder / "trial.json").read_text())
+    record["sealed"]["events"] = list(record["sealed"]["events"])
+    (folder / "trial.json").write_text(json.dumps(record))
+    assert Ledger(directory).record(trials[0]).damage is None
+    event_files(folder)[0].unlink()
+    assert Ledger(directory).record(trials[0]).damage == EVENTS_LOST
 
 
 def test_events_that_a_clock_gone_back_had_hidden_are_seen_after_the_next_run(

@@ -74,6 +74,20 @@ def raises(report: Report, **_: Any) -> None:
     raise KeyError("width")
 
 
+def raises_what_cannot_be_shown(report: Report, **_: Any) -> None:
+    class Broken(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    report({"loss": 1.0})
+    raise Broken
+
+
+def raises_on_the_next_line(report: Report, **_: Any) -> None:
+    report({"loss": 1.0})
+    raise ValueError("\nthe shapes are not the same:\n(3,) (4,)")
+
+
 # as a program that has just begun
 
 
@@ -134,7 +148,29 @@ def loads_with_workers(report: Report, **_: Any) -> None:
         report({"loss": sum(float(batch.sum()) for [batch] in loader)})
 
 
+def forks(report: Report, **_: Any) -> None:
+    """The child ends as a script would, and this goes on."""
+    if (child := os.fork()) == 0:
+        print("the child has ended")
+        sys.exit(0)
+    os.waitpid(child, 0)
+    for epoch in range(3):
+        report({"loss": 1.0 / (epoch + 1)})
+
+
 # what it reports
+
+
+def reports_from_threads(report: Report, **_: Any) -> None:
+    def thread() -> None:
+        for _epoch in range(25):
+            report({"loss": 1.0})
+
+    threads = [threading.Thread(target=thread) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
 
 
 def reports_the_metric_now_and_then(report: Report, **_: Any) -> None:
@@ -230,6 +266,17 @@ def asks_about_itself() -> None:
     assert Path(context.get_trial_dir()).name == context.get_trial_name()
     assert context.get_trial_name().endswith(context.get_trial_id())
     tune.report({"loss": 1.0, "cpus": context.get_trial_resources().head_cpus})
+
+
+def reports_to_a_session() -> None:
+    from ray.air import session
+
+    for epoch in range(3):
+        session.report({"loss": 1.0 / (epoch + 1)})
+
+
+def returns_a_number() -> float:
+    return 0.25
 
 
 def starts_a_ray() -> None:

@@ -59,6 +59,8 @@ ENDS: dict[str, tuple[str, str | None]] = {
     "is terminated": ("failed", "its process was killed by SIGTERM"),
     "crashes": ("failed", "its process crashed: a segmentation fault (SIGSEGV)"),
     "raises": ("failed", "KeyError: 'width'"),
+    "raises what cannot be shown": ("failed", "Broken"),
+    "raises on the next line": ("failed", "ValueError: the shapes are not the same:"),
     "has not measured yet": ("finished", None),
     "has one bad epoch": ("finished", None),
     "diverges": ("stopped", "diverged: loss is nan from epoch 2 to 4"),
@@ -74,6 +76,8 @@ OTHERS = [
     "prints",
     "leaves processes and folders",
     "loads with workers",
+    "forks",
+    "reports from threads",
     "reports the metric now and then",
     "reports numbers of all kinds",
 ]
@@ -83,6 +87,8 @@ PLAIN = [
     "goes on from its checkpoint",
     "starts over",
     "asks about itself",
+    "reports to a session",
+    "returns a number",
     "starts a ray",
     "reports by keywords",
 ]
@@ -132,6 +138,17 @@ def test_a_loader_with_workers_of_its_own_works(ran: Ran) -> None:
     assert (row["status"], row["epochs"], row["metrics"]) == ("finished", 2, {"loss": 28.0})
 
 
+def test_a_process_that_the_function_forks_ends_by_itself(ran: Ran) -> None:
+    row = ran.rows["forks"]
+    assert (row["status"], row["epochs"]) == ("finished", 3)
+    assert ran.output("forks") == "the child has ended\n"
+
+
+def test_no_report_of_several_threads_is_lost(ran: Ran) -> None:
+    row = ran.rows["reports from threads"]
+    assert (row["status"], row["epochs"]) == ("finished", 100)
+
+
 def test_the_metric_may_be_missing_in_some_reports(ran: Ran) -> None:
     row = ran.rows["reports the metric now and then"]
     assert (row["status"], row["epochs"], row["best"]) == (
@@ -165,6 +182,20 @@ def test_what_a_plain_function_returns_or_yields_is_reported(plain: Ran) -> None
     assert plain.rows["returns"]["metrics"] == {"loss": 0.25}
     assert (plain.rows["returns"]["epochs"], plain.rows["yields"]["epochs"]) == (1, 3)
     assert plain.rows["yields"]["best"] == {"value": pytest.approx(1 / 3), "epoch": 3}
+
+
+def test_a_plain_function_may_report_by_rays_older_name(plain: Ran) -> None:
+    row = plain.rows["reports to a session"]
+    assert (row["status"], row["epochs"]) == ("finished", 3)
+
+
+def test_what_is_returned_and_no_report_is_shown_the_form_meant(plain: Ran) -> None:
+    status, error = plain.outcome("returns a number")
+    assert (status, "let it call report({'loss': ...})" in str(error)) == ("failed", True)
+    assert "note: a value of type float was returned or yielded, which is no report" in (
+        plain.output("returns a number")
+    )
+    assert "Last result" not in plain.done.stdout  # Ray Tune's own line
 
 
 def test_a_plain_function_goes_on_from_its_checkpoint_if_it_asks_for_it(plain: Ran) -> None:

@@ -13,6 +13,7 @@ from sweeps.answer.report import bundle, charts, sections, series
 from sweeps.answer.report.examination import examined
 from sweeps.answer.report.facts import facts
 from sweeps.answer.results import Results, results_of
+from sweeps.definition.text import harmless
 from sweeps.errors import SweepsError
 from sweeps.records.atomic import land
 from sweeps.records.ledger import Ledger
@@ -102,6 +103,7 @@ def _render(
     environment = Environment(
         loader=PackageLoader("sweeps.answer.report", "."),
         autoescape=True,
+        finalize=lambda value: harmless(value, keep="\n") if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

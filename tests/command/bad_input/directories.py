@@ -104,6 +104,11 @@ CASES = [
     case(
         "storage without a name", "must have a name, got ''", command="plan sweep.yaml --storage ''"
     ),
+    case(
+        "storage whose URI lacks a slash",
+        "a URI has two slashes after its colon, got s3:/bucket; write s3://bucket",
+        command="plan sweep.yaml --storage s3:/bucket",
+    ),
     case("the status of nothing", "a directory must have a name, got ''", command="status ''"),
     case(
         "the status of a misspelt sweep names the nearest",

@@ -77,6 +77,11 @@ CASES = [
         file=sweep() + "name: other\n",
     ),
     case(
+        "a merge key, which YAML 1.2 has no more",
+        "line 5, column 23: merge keys (<<) are not read; write the keys out here",
+        file=sweep(parameters="{a: &a 1, <<: {lr: 0.1}}"),
+    ),
+    case(
         "a repeated key inside resources",
         "line 6, column 21: the key 'cpu' is given twice",
         file=sweep(resources="{cpu: 1, cpu: 2}"),

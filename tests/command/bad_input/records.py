@@ -94,6 +94,7 @@ CASES = [
     overview("a record of arrays that are no lists", formed={"arrays": 3}),
     overview("a record of a trial without a configuration", trials=[trial(config=None)]),
     overview("a record of a number for a trial", trials=[trial(id=3)]),
+    overview("a record of a list for a seed", trials=[trial(config={"seed": [1]})]),
     overview("a record of a trial elsewhere", trials=[trial(name="../../elsewhere")]),
     overview("a record of a trial at an absolute path", trials=[trial(name="/elsewhere")]),
     overview("a record of a trial above", trials=[trial(name="..")]),
