@@ -93,8 +93,8 @@ class Watcher(tune.Callback):
         if "reports" in result:
             if "outside" in result:
                 self._book.came_from(result["trial"], result["where"], result["outside"])
-            for told in result["reports"]:
-                self._book.report(result["trial"], *told, result["where"])
+            for epoch, metrics, seconds in result["reports"]:
+                self._book.report(result["trial"], epoch, metrics, seconds, result["where"])
         elif "note" in result:
             self._book.note(result["trial"], result["note"])
         elif "diverged" in result:
