@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,15 +60,22 @@ class Done:
 
 def in_process(*arguments: str, cwd: Path) -> Done:
     """``sweeps`` within this process, without the half second that starting another takes."""
-    known = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(cwd)
-        patch.setattr(sys, "path", sys.path.copy())
-        patch.setattr(sys, "dont_write_bytecode", True)
+    with inside(cwd):
         result = CliRunner().invoke(app, arguments)
-    for name in set(sys.modules) - known:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(cwd)):
-            del sys.modules[name]  # another test has another module of this name
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Done(result.exit_code, result.stdout, result.stderr)
+
+
+@contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    """Be in a folder, and forget its modules: another test has others of these names."""
+    known = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "path", sys.path.copy())
+        patch.setattr(sys, "dont_write_bytecode", True)
+        yield
+    for name in set(sys.modules) - known:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+            del sys.modules[name]

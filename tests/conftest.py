@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands import marked, run_command, wait_until
+from tests.commands import inside, marked, run_command, wait_until
 from tests.shared import finished, quickstart, ray_of_tests, run_here
 from trainer import prepare
 
@@ -133,14 +133,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working directory, whose modules are forgotten; starting Ray is an error."""
     folder = tmp_path / "here"
     folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(
         "sweeps.cluster.local.local_ray", lambda node: pytest.fail("Ray was started")
     )
-    known = set(sys.modules)
-    yield folder
-    for name in set(sys.modules) - known:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
-            del sys.modules[name]
+    with inside(folder):
+        yield folder

@@ -53,17 +53,22 @@ class Driver:
 
 
 def start_driver(
-    ray: RunningRay, arguments: Sequence[str], folder: Path, env: Mapping[str, str]
+    ray: RunningRay,
+    arguments: Sequence[str],
+    folder: Path,
+    mark: Mapping[str, str],
+    env: Mapping[str, str],
 ) -> Driver:
     """``sweeps ARGUMENTS`` in a folder, whose files ``stdout`` and ``stderr`` get what it says.
 
     Args:
-        env: in the environment of the driver and of its trials, beside what is there.
+        mark: in the environment of the driver, beside what is there.
+        env: in that of its trials too.
     """
     settings = RAY_SETTINGS | {TOKEN: ray.token, "RAY_AUTH_MODE": "token"}
     with environment(settings):  # some are read when ray is imported
         ensure_running()
-        whole = {**os.environ, **env}
+        whole = {**os.environ, **mark, **env}
     process = CONTEXT.Process(target=_drive, args=(ray.address, arguments, folder, whole, env))
     process.start()
     return Driver(process)
@@ -92,10 +97,22 @@ def _drive(
 
     from sweeps.command.cli import main
 
+    start_workers_directly()
     ray.init(
         address=address,
         log_to_driver=False,
         logging_level=logging.CRITICAL,
-        runtime_env={"env_vars": dict(of_trials)},
+        runtime_env={"env_vars": dict(of_trials)} if of_trials else None,
     )
     main()
+
+
+def start_workers_directly() -> None:
+    """Let Ray Tune give its workers no variables: those of the tests' Ray have them from its start.
+
+    Ray sets variables by a program of its own, which imports Ray before the worker does.
+    """
+    from ray.tune.execution import class_cache
+
+    class_cache.DEFAULT_ENV_VARS.clear()
+    class_cache.ENV_VARS_TO_PROPAGATE.clear()

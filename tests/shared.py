@@ -15,7 +15,7 @@ from sweeps.cluster.local import local_ray
 from sweeps.planning.shares import Node
 from sweeps.worker.processes import nursery
 from tests.commands import Done, in_process, run_command
-from tests.drivers import TOKEN, RunningRay
+from tests.drivers import TOKEN, RunningRay, start_workers_directly
 
 RunHere = Callable[..., Done]
 
@@ -25,10 +25,12 @@ def ray_of_tests() -> Iterator[RunningRay]:
     """A Ray of this process's own with two processors, for every sweep that only needs some Ray."""
     before = dict(os.environ)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # tests rewrite modules within a second
+    os.environ["PL_DISABLE_FORK"] = "1"  # as Ray Tune sets it
     preload = ["ray.cloudpickle", "ray.tune", "torch"]  # what the tests' functions import
     with local_ray(Node(2, 0), lambda folder: nursery(folder, preload, 1)):
         import ray
 
+        start_workers_directly()
         inside = dict(os.environ)
         running = RunningRay(ray.get_runtime_context().gcs_address, inside[TOKEN])
         _become(before)

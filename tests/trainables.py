@@ -1,13 +1,12 @@
 """Training functions for tests, imported by Ray's workers from the folder that holds this file."""
 
+import importlib
 import os
 import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from ray import tune
 
 from sweeps import Report
 
@@ -23,12 +22,6 @@ def brief(config: Mapping[str, Any], *, report: Report) -> None:
     """Takes no time, and reports more often than the driver is told."""
     for epoch in range(5):
         report({"loss": config["lr"] / (epoch + 1)})
-
-
-def plain(config: dict[str, Any]) -> None:
-    """A plain Ray Tune function, as Ray's documentation teaches it."""
-    for epoch in range(3):
-        tune.report({"loss": config["lr"] / (epoch + 1), "note": "text is no metric"})
 
 
 def fails_at_two(config: Mapping[str, Any], *, report: Report, resume_from: Path | None) -> None:
@@ -63,8 +56,7 @@ def silent(config: Mapping[str, Any], *, report: Report) -> None:
 
 def threads(config: Mapping[str, Any], *, report: Report) -> None:
     """Tells how many threads torch uses."""
-    import torch  # here, as it takes a worker a second
-
+    torch = importlib.import_module("torch")  # every run would prepare for an `import torch`
     report({"loss": torch.get_num_threads(), "gpus": len(_visible_gpus())})
 
 

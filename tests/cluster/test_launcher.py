@@ -22,7 +22,7 @@ import yaml
 
 from tests.cluster.machines import HEAD, ROOT, WORKER, Machines, free_port, is_open, missing
 from tests.commands import run_command, wait_until
-from tests.faults.conftest import Sweep
+from tests.faults.conftest import TOGETHER, Sweep
 
 TOKEN = "fedcba9876543210" * 4
 
@@ -112,7 +112,15 @@ def test_a_sweep_on_machines_reached_by_ssh(
     place = tmp_path / "shared"
     place.mkdir()
     with tunnel(machines, file, dashboard) as url:
-        options = ("sweep.yaml", "parameters.x=[1,2]", "--address", url, "--storage", str(place))
+        options = (
+            "sweep.yaml",
+            "parameters.x=[1,2]",
+            TOGETHER,
+            "--address",
+            url,
+            "--storage",
+            str(place),
+        )
         done = run_command("submit", *options, cwd=tmp_path, **machines.environment)
     assert (done.returncode, done.stderr) == (0, ""), done
     sweep.directory = place / "chained"

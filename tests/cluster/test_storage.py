@@ -16,6 +16,7 @@ from sweeps.storage.mirror import Mirror, is_record
 from tests.cluster.conftest import KEY, Bucket, InBucket
 from tests.commands import run_command, wait_until
 from tests.conftest import Board
+from tests.faults.conftest import TOGETHER
 
 
 def numbers(sweep: InBucket, bucket: Bucket) -> dict[int, Any]:
@@ -86,7 +87,7 @@ def test_a_driver_that_was_killed_and_a_second_one_at_once(
 ) -> None:
     gate = sweep.folder / "gate"
     gate.write_text("2")
-    process = sweep.start("--dir", sweep.uri, **bucket.env)
+    process = sweep.start("--dir", sweep.uri, TOGETHER, **bucket.env)
     wait_until(lambda: reports(sweep, bucket) >= 4, "four reports in the bucket")
     second = sweep.run("--dir", sweep.uri, **bucket.env)
     assert second.returncode == 2
@@ -107,9 +108,9 @@ def test_a_trial_that_is_killed_and_one_that_takes_too_long(
     undisturbed: dict[int, Any],
 ) -> None:
     """The worker is gone, and its copy with what it had not written; the record is not."""
-    faults = json.dumps({"1": "killed", "2": "sleeps"})
+    faults = {1: "killed", 2: "sleeps"}
     few = ("epoch_timeout=5", "parameters.x=[1,2]")
-    done = sweep.run("--dir", sweep.uri, *few, FAULTS=faults, **bucket.env)
+    done = sweep.run("--dir", sweep.uri, *few, faults=faults, **bucket.env)
     assert (done.returncode, done.stderr) == (0, "")
     files = bucket.files(f"{sweep.key}/trials").items()
     logs = b"".join(content for path, content in files if path.endswith("errors.log"))

@@ -15,7 +15,7 @@ from tests.cluster.conftest import KEY, Bucket
 from tests.cluster.head import Head, Proxy
 from tests.commands import run_command, wait_until
 from tests.conftest import Board
-from tests.faults.conftest import Sweep, end, losses
+from tests.faults.conftest import TOGETHER, Sweep, end, losses
 
 DRIVER = r"python sweepboard-job\.py"
 
@@ -52,7 +52,7 @@ class Submitted(Sweep):
     def of_file(self, *overrides: str) -> tuple[str, ...]:
         """The arguments for the sweep's file, with two trials unless more are asked for."""
         few = () if any("parameters.x" in each for each in overrides) else ("parameters.x=[1,2]",)
-        return ("sweep.yaml", *few, *overrides, "--storage", str(self.storage))
+        return ("sweep.yaml", TOGETHER, *few, *overrides, "--storage", str(self.storage))
 
     def begin(self, *arguments: str, to: str = "") -> subprocess.Popen[str]:
         """`sweeps submit`, not waited for."""
@@ -237,7 +237,7 @@ def test_a_job_goes_to_a_bucket_that_is_read_as_a_folder_is(
     sweep: Submitted, bucket: Bucket, open_board: Callable[..., Board], tmp_path: Path
 ) -> None:
     to = f"s3://{bucket.name}/{tmp_path.name}"
-    done = sweep.submit("sweep.yaml", "parameters.x=[1,2]", "--storage", to, **bucket.env)
+    done = sweep.submit("sweep.yaml", "parameters.x=[1,2]", TOGETHER, "--storage", to, **bucket.env)
     assert (done.returncode, done.stderr) == (0, "")
     place = f"{to}/chained"
     assert f", into {place}\n" in done.stdout

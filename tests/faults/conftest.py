@@ -24,6 +24,7 @@ Started = Driver | subprocess.Popen[bytes]
 
 
 MARK = "SWEEPS_TEST_MARK"
+NONE: Mapping[int, str] = {}
 SWEEP = """
 name: chained
 train: chained:train
@@ -31,7 +32,10 @@ metric: loss
 mode: min
 parameters: {x: [1, 2, 3, 4, 5, 6], epochs: 4, seconds: 0.1}
 max_failures: 1
+resources: {cpu: 2}
 """
+"""One at a time on the Ray of the tests: each more is a Ray worker more, of two seconds."""
+TOGETHER = "resources.cpu=1"
 
 
 class Sweep:
@@ -50,24 +54,35 @@ class Sweep:
         (folder / "chained.py").write_text((here / "chained.py").read_text())
 
     def environment(self, **more: str) -> dict[str, str]:
-        return {MARK: self.mark, "SCRATCH": str(self.folder), "PYTHONPATH": path(), **more}
+        return {MARK: self.mark, "PYTHONPATH": path(), **more}
 
-    def run(self, *arguments: str, **env: str) -> Done:
+    def run(self, *arguments: str, faults: Mapping[int, str] = NONE, **env: str) -> Done:
         """`sweeps run` to its end."""
-        status, stderr = self.wait_for(self.start(*arguments, **env), 240)
+        status, stderr = self.wait_for(self.start(*arguments, faults=faults, **env), 240)
         return Done(status, (self.folder / "stdout").read_text(), stderr)
 
     def go_on(self, run_here: RunHere, *arguments: str) -> Done:
         """The same, on the Ray of the tests: for what is left to do after a fault."""
         return run_here("run", "sweep.yaml", *arguments, cwd=self.folder)
 
-    def start(self, *arguments: str, file: str = "sweep.yaml", **env: str) -> Started:
-        """`sweeps run`, not waited for."""
-        arguments, env = ("run", file, *arguments), self.environment(**env)
+    def start(
+        self,
+        *arguments: str,
+        file: str = "sweep.yaml",
+        faults: Mapping[int, str] = NONE,
+        **env: str,
+    ) -> Started:
+        """`sweeps run`, not waited for.
+
+        Args:
+            faults: what happens to which trial, by x; see `chained.py`.
+        """
+        arguments = ("run", file, *arguments)
+        (self.folder / "faults").write_text(json.dumps(faults))
         for name in ("stdout", "stderr"):
             (self.folder / name).write_text("")
         if self.ray:
-            return start_driver(self.ray, arguments, self.folder, env)
+            return start_driver(self.ray, arguments, self.folder, self.environment(), env)
         with (
             (self.folder / "stdout").open("a") as stdout,
             (self.folder / "stderr").open("a") as stderr,
@@ -75,7 +90,7 @@ class Sweep:
             return subprocess.Popen(
                 [sys.executable, "-m", "sweeps", *arguments],
                 cwd=self.folder,
-                env={**os.environ, **env},
+                env={**os.environ, **self.environment(**env)},
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,

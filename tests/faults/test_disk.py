@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.commands import run_command
-from tests.faults.conftest import Sweep, scalar_steps
+from tests.faults.conftest import TOGETHER, Sweep, scalar_steps
 from tests.shared import RunHere
 
 
@@ -164,7 +164,7 @@ def fill(path: Path) -> None:
 def test_a_full_disk_ends_the_sweep_with_the_reason_and_it_goes_on_when_there_is_room(
     sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any], small_disk: Path
 ) -> None:
-    process = sweep.start("parameters.seconds=0.2", "parameters.x=[1,2]")
+    process = sweep.start("parameters.seconds=0.2", "parameters.x=[1,2]", TOGETHER)
     sweep.wait_for_epochs(1, trials=2)
     filler = small_disk / "filler"
     fill(filler)
@@ -182,7 +182,7 @@ def test_a_full_disk_ends_the_sweep_with_the_reason_and_it_goes_on_when_there_is
 def test_a_disk_that_turns_read_only_does_no_harm(
     sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any], small_disk: Path
 ) -> None:
-    process = sweep.start("parameters.seconds=0.2", "parameters.x=[1,2]")
+    process = sweep.start("parameters.seconds=0.2", "parameters.x=[1,2]", TOGETHER)
     sweep.wait_for_epochs(1, trials=2)
     over = ["mount", "--bind", str(small_disk), str(small_disk)]  # files that are open stay open
     subprocess.run(over, check=True)

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tests.commands import run_command, wait_until
-from tests.faults.conftest import Sweep, raylets
+from tests.faults.conftest import TOGETHER, Sweep, raylets
 from tests.shared import RunHere
 
 ALL = range(1, 7)
-COMMAND = ["-m", "sweeps", "run", "sweep.yaml", "parameters.seconds=0.2"]
+COMMAND = ["-m", "sweeps", "run", "sweep.yaml", "parameters.seconds=0.2", TOGETHER]
 
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -29,7 +29,7 @@ def test_a_signal_ends_the_sweep_in_order_and_the_next_run_goes_on(
     gate = sweep.folder / "gate"
     for epochs, (signum, status) in enumerate(SIGNALS.items(), start=1):
         gate.write_text(str(epochs))
-        process = sweep.start("parameters.x=[1,2]")
+        process = sweep.start("parameters.x=[1,2]", TOGETHER)
         sweep.wait_for_epochs(epochs, trials=2)
         os.kill(process.pid, signum)
         all_told = lambda: {*statuses(sweep)} == {"interrupted"}  # noqa: E731
@@ -71,7 +71,7 @@ def test_a_terminal_that_goes_away_leaves_nothing_running(
 
 
 def test_a_trial_that_ignores_the_signal_is_ended_with_the_sweep(sweep: Sweep) -> None:
-    process = sweep.start("parameters.x=[5]", FAULTS=json.dumps({"5": "sleeps"}))
+    process = sweep.start("parameters.x=[5]", faults={5: "sleeps"})
     wait_until(lambda: (sweep.folder / "5.happened").exists(), "the trial to hang")
     os.kill(process.pid, signal.SIGINT)
     assert sweep.wait_for(process)[0] == 130
@@ -83,7 +83,7 @@ def test_without_its_raylet_the_sweep_ends_and_goes_on_by_the_same_command(
     sweep: Sweep, run_here: RunHere, undisturbed: dict[int, Any]
 ) -> None:
     (sweep.folder / "gate").write_text("1")
-    process = sweep.start()
+    process = sweep.start(TOGETHER)
     sweep.wait_for_epochs(1, trials=2)
     [raylet] = raylets(sweep.processes())
     os.kill(raylet, signal.SIGKILL)
@@ -101,7 +101,7 @@ def test_a_second_run_is_refused_and_the_first_is_not_disturbed(
 ) -> None:
     gate = sweep.folder / "gate"
     gate.write_text("1")
-    first = sweep.start()
+    first = sweep.start(TOGETHER)
     sweep.wait_for_epochs(1, trials=2)
     second = sweep.run()
     gate.unlink()

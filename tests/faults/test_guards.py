@@ -9,7 +9,7 @@ import pytest
 from sweeps.command import display
 from sweeps.sweep import Sweep as PublicSweep
 from sweeps.worker.job import INSIDE
-from tests.commands import Done, in_process, wait_until
+from tests.commands import Done, in_process, inside, wait_until
 from tests.drivers import RunningRay
 from tests.faults.conftest import Sweep
 from tests.shared import RunHere
@@ -69,16 +69,15 @@ def test_a_display_that_fails_fails_nothing_else(
     sweep: Sweep,
     ray_of_tests: RunningRay,
     undisturbed: dict[int, Any],
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Broken(display.Progress):
         def reported(self, record: Any) -> None:
             raise RuntimeError("no paint left")
 
-    monkeypatch.chdir(sweep.folder)
-    opened = PublicSweep.from_yaml("sweep.yaml", ["parameters.x=[1]", "parameters.seconds=0"])
-    results = opened.run(progress=Broken())
+    with inside(sweep.folder):
+        opened = PublicSweep.from_yaml("sweep.yaml", ["parameters.x=[1]", "parameters.seconds=0"])
+        results = opened.run(progress=Broken())
     assert [row.status for row in results] == ["finished"]
     assert "the display has failed (RuntimeError('no paint left')); the sweep goes on" in (
         capsys.readouterr().err

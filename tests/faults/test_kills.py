@@ -45,7 +45,7 @@ def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(
     while kills < 20:
         sweep = Sweep(tmp_path_factory.mktemp("killed"), ray_of_tests if sweeps else None)
         sweeps.append(sweep)
-        kills += kill_at_random(sweep, chance, 5, "parameters.seconds=0.3")
+        kills += kill_at_random(sweep, chance, 5, "parameters.seconds=0.15")
         began = time.monotonic()
         done = sweep.run()
         recovery.append(time.monotonic() - began)

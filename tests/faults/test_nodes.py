@@ -18,14 +18,15 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.commands import wait_until
-from tests.faults.conftest import MARK, Sweep, marked, raylets
+from tests.faults.conftest import MARK, TOGETHER, Sweep, marked, raylets
 
 pytestmark = pytest.mark.own_ray
 
 TOKEN = "0123456789abcdef" * 4
-FOUR = ["parameters.x=[1,2,3,4]", "parameters.seconds=0.1"]
-TWO_TO_A_NODE = [*FOUR, "resources.cpu=2", "resources.gpu=0.5"]
-ONE_TO_A_NODE = [*FOUR, "resources.cpu=4", "resources.gpu=1"]
+BRIEF = ["parameters.x=[1,2,3,4]", "parameters.seconds=0.1"]
+FOUR = [*BRIEF, TOGETHER]
+TWO_TO_A_NODE = [*BRIEF, "resources.cpu=2", "resources.gpu=0.5"]
+ONE_TO_A_NODE = [*BRIEF, "resources.cpu=4", "resources.gpu=1"]
 
 OBSERVE = """
 import os, sys, time, ray
@@ -244,7 +245,7 @@ def test_a_node_that_has_just_died_does_not_keep_a_sweep_from_starting(
     cluster.add_node()
     cluster.wait_for_nodes(count + 1)
     os.kill(cluster.raylets()[-1], signal.SIGKILL)
-    done = sweep.run("parameters.x=[1,2]", "--address", cluster.address, **cluster.token)
+    done = sweep.run("parameters.x=[1,2]", TOGETHER, "--address", cluster.address, **cluster.token)
     assert (done.returncode, done.stderr) == (0, "")
     assert sweep.numbers() == {x: undisturbed[x] for x in (1, 2)}
 
@@ -277,7 +278,7 @@ def test_a_directory_or_a_module_that_a_node_does_not_see_is_told_before_anythin
 
 
 def test_gpus_that_no_node_has_are_refused_at_once(cluster: Cluster, sweep: Sweep) -> None:
-    done = sweep.run("resources.gpu=3", "--address", cluster.address, **cluster.token)
+    done = sweep.run("resources.gpu=3", TOGETHER, "--address", cluster.address, **cluster.token)
     assert done.returncode == 2
     assert "a trial asks for 1 CPU and 3 GPU, but no node has that" in done.stderr
 

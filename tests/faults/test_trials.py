@@ -1,21 +1,21 @@
 """Faults of trials, in one sweep: each is a trial's own, and the others come out as ever."""
 
-import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.faults.conftest import Sweep
+from tests.faults.conftest import TOGETHER, Sweep
 from tests.shared import RunHere
 
 FAULTS = {
-    "1": "killed",
-    "2": "killed while it saves",
-    "3": "killed always",
-    "4": "out of GPU memory",
-    "5": "sleeps",
-    "6": "nan",
+    1: "killed",
+    2: "killed while it saves",
+    3: "killed always",
+    4: "out of GPU memory",
+    5: "sleeps",
+    6: "nan",
 }
 EIGHT = "parameters.x=[1,2,3,4,5,6,7,8]"
 HEALTHY = {1, 2, 4, 5, 7, 8}
@@ -25,10 +25,11 @@ HEALTHY = {1, 2, 4, 5, 7, 8}
 def disturbed(shared_sweep: Sweep) -> tuple[Sweep, Any]:
     done = shared_sweep.run(
         EIGHT,
+        TOGETHER,
         "parameters.seconds=0",
         "stop_when_not_finite=1",
         "epoch_timeout=5",
-        FAULTS=json.dumps(FAULTS),
+        faults=FAULTS,
     )
     return shared_sweep, done
 
@@ -94,7 +95,8 @@ def test_failed_trials_alone_are_tried_again_on_request(
 def test_a_plain_ray_tune_function_that_diverges_is_stopped_too(
     sweep: Sweep, run_here: RunHere
 ) -> None:
-    chosen = ("train=chained:plain", "parameters.x=[1,2]", "stop_when_not_finite=1")
+    shutil.copy(Path(__file__).parents[1] / "plain.py", sweep.folder)
+    chosen = ("train=plain:diverges", "parameters.x=[1,2]", "stop_when_not_finite=1")
     done = run_here("run", "sweep.yaml", *chosen, cwd=sweep.folder)
     assert (done.returncode, done.stderr) == (0, "")
     rows = sweep.rows()
@@ -116,7 +118,7 @@ def test_the_memory_monitor_takes_a_trial_and_not_the_sweep(
     done = sweep.run(
         "parameters.seconds=0",
         "max_failures=2",
-        FAULTS=json.dumps({"2": "takes all memory"}),
+        faults={2: "takes all memory"},
         RAY_memory_usage_threshold=f"{used + 1.8 * 2**20 / total:.4f}",  # GiB
         RAY_memory_monitor_refresh_ms="50",
     )
@@ -127,8 +129,8 @@ def test_the_memory_monitor_takes_a_trial_and_not_the_sweep(
 
 def test_the_program_that_forks_is_started_again(sweep: Sweep, undisturbed: dict[int, Any]) -> None:
     """Those under way go on from their checkpoints in processes of another one."""
-    faults = json.dumps({"2": "kills what it was forked by"})
-    done = sweep.run("parameters.seconds=0", "--cpus", "2", FAULTS=faults)
+    faults = {2: "kills what it was forked by"}
+    done = sweep.run("parameters.seconds=0", TOGETHER, faults=faults)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "the program that starts its processes was killed; it is tried again" in done.stdout
     sweep.check_like({x: undisturbed[x] for x in range(1, 7)})
