@@ -68,10 +68,9 @@ def _task(name: str) -> Task:
 
     def data(config: Mapping[str, Any]) -> Tensors:
         inputs, targets = dataset(name)
-        train, test = (
-            (t[part] for t in (inputs, targets)) for part in (slice(TRAIN), slice(TRAIN, None))
+        return Tensors(
+            train=(inputs[:TRAIN], targets[:TRAIN]), test=(inputs[TRAIN:], targets[TRAIN:])
         )
-        return Tensors(train=tuple(train), test=tuple(test))
 
     scores: dict[str, Callable[..., Any] | str] = {"accuracy": "accuracy"}
     if name == "autoencoder":
