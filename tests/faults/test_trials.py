@@ -106,6 +106,7 @@ def test_a_plain_ray_tune_function_that_diverges_is_stopped_too(
 
 
 @pytest.mark.alone
+@pytest.mark.own_ray
 def test_the_memory_monitor_takes_a_trial_and_not_the_sweep(
     sweep: Sweep, undisturbed: dict[int, Any]
 ) -> None:
@@ -116,6 +117,7 @@ def test_the_memory_monitor_takes_a_trial_and_not_the_sweep(
     total = memory["MemTotal"]
     used = 1 - memory["MemAvailable"] / total
     done = sweep.run(
+        TOGETHER,
         "parameters.seconds=0",
         "max_failures=2",
         faults={2: "takes all memory"},
