@@ -11,9 +11,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-# uv takes a third of pip's time; it does not know the index that pip may have been set to
+# uv takes a third of pip's time; it does not know of an index that pip is set to, or told to leave
 define install
-if $(BIN)/python -m pip config list | grep -q '\.index-url='; then $(PIP) --editable '$(1)'; \
+if $(BIN)/python -m pip config list | grep -qE '\.(index-url|no-index)='; then $(PIP) --editable '$(1)'; \
 	else $(BIN)/uv pip install --quiet --python $(BIN)/python --editable '$(1)'; fi
 endef
 
@@ -92,5 +92,5 @@ $(VENV)/ready-to-test: $(VENV)/ready
 	@$(call install,.[test])
 	@$(BIN)/python -m venv $(VENV)/head
 	@echo "import site; site.addsitedir('$$($(BIN)/$(PURELIB))')" > $$($(VENV)/head/bin/$(PURELIB))/base.pth
-	@$(VENV)/head/bin/python -m pip install --quiet --disable-pip-version-check 'ray[default]'
+	@$(PIP:$(BIN)/%=$(VENV)/head/bin/%) 'ray[default]'
 	@touch $@

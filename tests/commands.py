@@ -75,7 +75,9 @@ def inside(folder: Path) -> Iterator[None]:
         patch.chdir(folder)
         patch.setattr(sys, "path", sys.path.copy())
         patch.setattr(sys, "dont_write_bytecode", True)
-        yield
-    for name in set(sys.modules) - known:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
-            del sys.modules[name]
+        try:
+            yield
+        finally:
+            for name in set(sys.modules) - known:
+                if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+                    del sys.modules[name]

@@ -56,9 +56,14 @@ def places(train: str, source: Path | None, *, is_shipped: bool = False) -> tupl
         is_shipped: whether the sweep is one of Sweepboard's own.
 
     Raises:
-        SweepsError: it names a file that does not exist.
+        SweepsError: it names a file that does not exist, or the current directory is gone.
     """
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise SweepsError(
+            f"the current directory cannot be used: {error.strerror}; change to another"
+        ) from None
     folders = [source.absolute().parent, here] if source else [here]
     path, _, function = train.rpartition(":")
     if path.endswith(".py"):

@@ -24,7 +24,8 @@ def as_place(where: str | os.PathLike[str]) -> str:
     if not text:
         raise StorageError("a directory must have a name, got ''")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)", text):
-        where = text.replace(":/", "://", 1)
+        local = text.lower().startswith("file:")  # whose host, between two and a third, is empty
+        where = text.replace(":/", ":///" if local else "://", 1)
         raise StorageError(f"a URI has two slashes after its colon, got {text}; write {where}")
     if not is_remote(text):
         return unquote(urlsplit(text).path) if text.lower().startswith("file://") else text

@@ -184,3 +184,9 @@ def test_pythons_values_are_taken_as_the_plain_ones_they_are(value: Any, plain: 
 def test_a_class_or_function_is_refused_with_the_form_that_is_meant(value: Any, name: str) -> None:
     with pytest.raises(InvalidSweep, match=rf"parameters\.act: must be a plain value.*'{name}'"):
         Sweep(SPACE, train=full, parameters={"act": [value]})
+
+
+def test_a_current_directory_that_is_gone_is_told(here: Path) -> None:
+    here.rmdir()
+    with pytest.raises(SweepsError, match="current directory cannot be used: No such file or dir"):
+        places("mine:train", None)

@@ -22,7 +22,6 @@ from tests.shared import RunHere
 
 Started = Driver | subprocess.Popen[bytes]
 
-
 MARK = "SWEEPS_TEST_MARK"
 NONE: Mapping[int, str] = {}
 SWEEP = """
@@ -231,8 +230,8 @@ def scalar_steps(folder: Path, tag: str = "loss") -> list[int]:
 
 @pytest.fixture
 def sweep(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Sweep]:
-    ray = None if request.node.get_closest_marker("own_ray") else "ray_of_tests"
-    with watched(tmp_path, ray and request.getfixturevalue(ray)) as made:
+    own = request.node.get_closest_marker("own_ray")
+    with watched(tmp_path, None if own else request.getfixturevalue("ray_of_tests")) as made:
         yield made
 
 

@@ -109,6 +109,11 @@ CASES = [
         "a URI has two slashes after its colon, got s3:/bucket; write s3://bucket",
         command="plan sweep.yaml --storage s3:/bucket",
     ),
+    case(
+        "a file's URI without a host lacks two",
+        "a URI has two slashes after its colon, got file:/sweeps; write file:///sweeps",
+        command="plan sweep.yaml --storage file:/sweeps",
+    ),
     case("the status of nothing", "a directory must have a name, got ''", command="status ''"),
     case(
         "the status of a misspelt sweep names the nearest",
