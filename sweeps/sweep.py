@@ -12,7 +12,7 @@ from sweeps.answer.results import Results, results_of
 from sweeps.cluster import local, remote
 from sweeps.cluster.scaling import parse_workers
 from sweeps.definition.given import Given
-from sweeps.definition.places import as_place, is_remote, join
+from sweeps.definition.places import as_place, join
 from sweeps.definition.resolve import Resolved
 from sweeps.definition.space import Trial
 from sweeps.definition.sweep_file import examine, is_shipped, read
@@ -26,7 +26,7 @@ from sweeps.planning.plan import Plan
 from sweeps.planning.shares import Node, Share, decide_share
 from sweeps.records import manifest
 from sweeps.records.ledger import Ledger
-from sweeps.records.requests import Request, accepted, forget, heard
+from sweeps.records.requests import Request, forget, heard
 from sweeps.state import Outlook, State, Wanted
 from sweeps.storage.remote_ledger import open_ledger
 from sweeps.worker.job import refuse_inside_a_trial
@@ -224,13 +224,13 @@ class Sweep:
         )
         ledger.store("manifest.json")
         ledger.mend(state.trials)
-        forget(ledger.directory)
+        forget(ledger.files)
         control = Control(ledger, hours, state.enough)
         ending = None
         while outlook.plan.todo:
             announce(outlook)
             ending = train(state, control, outlook)
-            wider = self._widened(ledger)
+            wider = self._widened(control)
             if ending or retry or not (self.file.search or wider):
                 break
             state = State(wider._wanted, wider._former, ledger) if wider else state
@@ -238,13 +238,12 @@ class Sweep:
             self._resolved.prepare(trial.config for trial in plan.new)
             outlook = state.look_ahead(plan, share)
         state.describe()
-        forget(ledger.directory)
         return ending
 
     def _hand_over(self, state: State) -> int:
         """Give a run under way the trials that this file asks for beside its own: how many."""
         ledger = state.ledger
-        if is_remote(ledger.where) or not ledger.is_held() or not ledger.formed():
+        if not ledger.is_held() or not ledger.formed():
             return 0
         more = state.additional()
         if not more:
@@ -253,10 +252,11 @@ class Sweep:
         request = Request("widen", definition=dict(self.definition), file=path)
         return more if heard(ledger, request) else 0
 
-    def _widened(self, ledger: Ledger) -> "Sweep | None":
+    def _widened(self, control: Control) -> "Sweep | None":
         """The file that has asked for more since, if one has."""
         found = None
-        for request in accepted(ledger.directory):
+        while control.wider:
+            request = control.wider.pop(0)
             found = Sweep.__new__(Sweep)
             path = Path(request.file) if request.file else None
             found._open(request.definition or {}, "the wider file", (), path)

@@ -136,15 +136,16 @@ def _columns(prefix: str, rows: Sequence[Mapping[str, Any] | None]) -> dict[str,
 
 
 def _column(name: str, values: Sequence[Any]) -> Any:
-    """An Arrow array of the one type that holds all values, or of text."""
+    """An Arrow array of the one type that holds all values to the digit, or of text."""
     import pyarrow as pa
 
     kinds = {type(value) for value in values if value is not None} or {_KINDS.get(name, str)}
+    large = any(isinstance(value, int) and value.bit_length() > 63 for value in values)
     if kinds == {bool}:
         return pa.array(values, pa.bool_())
-    if kinds == {int}:
+    if kinds == {int} and not large:
         return pa.array(values, pa.int64())
-    if kinds <= {int, float}:
+    if kinds <= {int, float} and not large:
         return pa.array([None if v is None else float(v) for v in values], pa.float64())
     plain = all(issubclass(kind, str) for kind in kinds)
     as_text = str if plain else json.dumps

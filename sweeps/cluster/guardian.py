@@ -62,12 +62,12 @@ def stand_guard(mark: str) -> None:
             return
 
 
-def end_programs(mark: str, ending: str) -> None:
-    """End at once those of the run's processes that have a word of this ending in their command."""
+def end_programs(mark: str, *endings: str) -> None:
+    """End at once those of the run's processes that have a word of such an ending in a command."""
     for pid in marked(mark):
         with suppress(OSError):
             words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-            if any(word.endswith(ending) for word in words):
+            if any(word.endswith(endings) for word in words):
                 os.kill(pid, signal.SIGKILL)
 
 

@@ -38,6 +38,12 @@ RAY_SETTINGS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
+IDLE = ("/monitor.py", "/log_monitor.py")
+"""Ray's programs that look for machines to add, and pass on what workers print: to nobody here.
+
+A hundred megabytes, a hundredth of a processor, and a second in which Ray waits for their end.
+"""
+
 
 def this_machine(cpus: int | None = None, gpus: int | None = None) -> Node:
     """This machine as Ray will be told to see it; a number given overrides what is found."""
@@ -110,13 +116,13 @@ def _own_ray(node: Node, beside: Beside) -> Iterator[None]:
                     _temp_dir=None if named else str(folder),
                 )
                 watch.settle()
+                if mark:
+                    end_programs(mark, *IDLE)
                 yield
             finally:
                 os.environ.pop(VARIABLE, None)
                 if not watch.lost:
                     watch.stop()
-                if mark:  # it looks for machines to add, and Ray would wait a second for its end
-                    end_programs(mark, "/monitor.py")
                 ray.shutdown()
 
 

@@ -6,7 +6,6 @@ import typer
 
 from sweeps.command.console import exits, out
 from sweeps.command.options import Directory
-from sweeps.definition.places import is_remote
 from sweeps.errors import DirectoryError, SweepsError, nearest
 from sweeps.records.ledger import Ledger
 from sweeps.records.requests import PATIENCE, Request, heard
@@ -53,13 +52,8 @@ def _running(directory: str) -> Ledger:
     """The records of a sweep that is running.
 
     Raises:
-        SweepsError: nobody runs it, or it cannot be asked.
+        DirectoryError: nobody runs it.
     """
-    if is_remote(directory):
-        raise SweepsError(
-            f"{directory} is on other storage, where a run does not look for requests; end it with"
-            " Ctrl-C where it runs, or `sweeps submit --stop JOB`"
-        )
     ledger = open_ledger(directory)
     ledger.overview()
     if not ledger.is_held():

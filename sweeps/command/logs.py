@@ -58,7 +58,7 @@ def _is_running(ledger: Ledger, key: str) -> bool:
 
 def _show(ledger: Ledger, record: Record, name: str, start: int) -> int:
     """Show a file from a byte on; its length."""
-    content = ledger.read(f"{record.path}/{name}") or b""
+    content = ledger.files.read(f"{record.path}/{name}") or b""
     new = content[start:]
     if not out.is_terminal:
         write_bytes(new, None)

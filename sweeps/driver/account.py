@@ -158,7 +158,7 @@ class Book:
             data=versions.data,
         )
         withdraw_failure(folder)
-        forget_to_stop(folder)
+        forget_to_stop(self._ledger.files, record.path)
         self._ledger.fetch(record.path)  # a process that died may have recorded more than it told
         self._set(key, history=read_history(folder))
         self._ledger.store(record.path)
@@ -245,7 +245,8 @@ class Book:
         self._alone.add(key)
 
     def diverge(self, key: str, summary: str) -> None:
-        """A trial's loss or metric is no number any more: it is stopped, and keeps its place."""
+        """A trial has stopped: its loss is no number any more, or it was asked. Its place stays."""
+        forget_to_stop(self._ledger.files, self.records[key].path)
         self._end(key, Status.STOPPED, summary)
 
     def reach(self, key: str) -> None:
@@ -262,7 +263,7 @@ class Book:
         if self.is_waiting(key):
             self._end(key, Status.STOPPED, why)
         elif self.running([key]):
-            ask_to_stop(self._folder(key), why)
+            ask_to_stop(self._ledger.files, self.records[key].path, why)
 
     def finish(self, key: str) -> None:
         """A trial's function has returned."""

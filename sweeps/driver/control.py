@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from sweeps.errors import StorageError
 from sweeps.records.ledger import Ledger
 from sweeps.records.record import Record
-from sweeps.records.requests import Request, accept, pending
+from sweeps.records.requests import Request, hear
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at what is asked."""
@@ -43,6 +45,9 @@ class Control:
     Args:
         hours: after which the run ends.
         enough: why no other trial is to begin, by these records; ``None`` if some may.
+
+    Attributes:
+        wider: what asks for more trials; they begin with the next round.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Control:
         self._ledger, self._hours, self._enough = ledger, hours, enough
         self._started = time.monotonic()
         self._next_look = 0.0
+        self.wider: list[Request] = []
         self._seen: list[str] = []
 
     def look(self, book: Account) -> None:
@@ -61,13 +67,11 @@ class Control:
         now = time.monotonic()
         if now < self._next_look or book.ending:
             return
-        self._next_look = now + LOOK_EVERY
-        for path, request in pending(self._ledger.directory):
-            if request.action == "widen":
-                accept(path)
-                continue
-            self._do(request, book)
-            path.unlink(missing_ok=True)
+        files = self._ledger.files
+        self._next_look = now + max(LOOK_EVERY, files.look_every)
+        with suppress(StorageError):  # whoever writes a record next finds out, and says so
+            for request in hear(files):
+                self._do(request, book)
         if self._hours is not None and now - self._started >= self._hours * 3600:
             why = f"the run has taken {self._hours:g} hours (stop_after.hours)"
             book.ending = book.ending or Ending("enough", why)
@@ -78,7 +82,9 @@ class Control:
                 book.ending = book.ending or Ending("enough", found)
 
     def _do(self, request: Request, book: Account) -> None:
-        if request.action == "pause":
+        if request.action == "widen":
+            self.wider.append(request)
+        elif request.action == "pause":
             book.ending = Ending("paused", "paused by `sweeps pause`")
         elif not request.trials:
             book.ending = Ending("stopped", STOPPED)

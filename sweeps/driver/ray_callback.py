@@ -136,11 +136,12 @@ class Watcher(tune.Callback):
     def _lose(self, trial: Any, *, final: bool = False) -> None:
         """The Ray worker of a trial has died, or could not even start."""
         keys, error = ids_of(trial), _error_of(trial)
+        told = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
         if _was_announced(error):
             for key in self._book.running(keys):
                 self._book.interrupt(key)
             return
-        self._fail(keys, explain(error), final=final)
+        self._fail(keys, explain(error, told), final=final)
 
     def _fail(self, keys: Sequence[str], failure: Failure, *, final: bool = False) -> None:
         """An attempt of all members failed.
@@ -186,14 +187,21 @@ def _was_announced(error: Exception | None) -> bool:
     return isinstance(cause, RayActorError) and cause.preempted
 
 
-def explain(error: Exception | None) -> Failure:
-    """What to say of an attempt whose Ray worker is gone, or that Ray itself has ended."""
-    cause = getattr(error, "cause", None) or error
-    text = str(cause).strip() or type(cause).__name__
+def explain(error: Exception | None, told: str = "") -> Failure:
+    """What to say of an attempt whose Ray worker is gone, or that Ray itself has ended.
+
+    Args:
+        error: ``None`` where Ray Tune keeps none: what it says of workers that could not start.
+        told: what Ray has written of it.
+    """
+    cause = getattr(error, "cause", None) or getattr(error, "__cause__", None) or error
+    text = str(cause).strip() if cause else told.strip()
     if isinstance(cause, OutOfMemoryError):
         why = "Ray ended it, since its machine was running out of memory"
-        return Failure(why, f"{text}\n", lost=True)
-    if isinstance(cause, RayActorError):  # gone, and with it what it could have said
+    elif cause is None:
+        why = "Ray ended its worker as it started; what Ray says of it is in its errors.log"
+    elif isinstance(cause, RayActorError):  # gone, and with it what it could have said
         why = "its Ray worker was killed, or its node was lost"
-        return Failure(why, f"{text}\n", lost=True)
-    return Failure(text.splitlines()[0], f"{text}\n", lost=True)
+    else:
+        why = (text or type(cause).__name__).splitlines()[0]
+    return Failure(why, f"{text}\n", lost=True)

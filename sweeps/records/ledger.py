@@ -30,6 +30,7 @@ from filelock import FileLock, Timeout
 from sweeps.definition.space import Trial
 from sweeps.errors import DirectoryError, nearest, shown
 from sweeps.records.atomic import DamagedRecord, land_json, read_json
+from sweeps.records.files import Files, LocalFiles
 from sweeps.records.folders import TrialFolders
 from sweeps.records.history import read_history, rewrite_history
 from sweeps.records.layout_check import check_tree
@@ -55,6 +56,7 @@ class Ledger:
     Attributes:
         directory: the folder of this machine that is read and written.
         where: what people call it; a URI, if the folder is a copy of what is on other storage.
+        files: what is there, wherever that is.
     """
 
     holds_events = True
@@ -67,6 +69,7 @@ class Ledger:
         self._sweep_file = directory / "sweep.json"
         self._lock = FileLock(directory / ".lock")
         self._folders: TrialFolders | None = None
+        self.files: Files = LocalFiles(directory)
 
     # the sweep
 
@@ -95,15 +98,6 @@ class Ledger:
 
     def bring(self, path: str) -> None:
         """Before a file or folder that is no record is read: it is here already."""
-
-    def read(self, path: str) -> bytes | None:
-        """What a file in the directory holds, ``None`` if there is none."""
-        try:
-            return (self.directory / path).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise DirectoryError(f"{self.where}/{path} cannot be read: {error.strerror}") from None
 
     def formed(self) -> Mapping[str, Any]:
         """Which trials trained together when the sweep was last run; nothing if it never was."""

@@ -1,22 +1,21 @@
 """What is asked of a run under way, by small files in the sweep's directory.
 
-Whoever asks writes one; the process that runs the sweep looks for them, and removes each when it
-has done what it says. So any terminal can ask, and any machine that sees the directory.
+Whoever asks writes one; the process that runs the sweep looks for them, and deletes each when it
+has taken it over. So any terminal can ask, and any machine that sees the directory.
 """
 
+import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sweeps.records.atomic import DamagedRecord, land, land_json, read_json
+from sweeps.records.files import Files
 
 FOLDER = ".requests"
 STOP = ".stop"
-ACCEPTED = ".accepted"
 PATIENCE = 30
 """Seconds in which a run that is alive hears what is asked; starting Ray takes some of them."""
 
@@ -41,58 +40,60 @@ class Request:
     file: str | None = None
 
 
-def ask(directory: Path, request: Request) -> Path:
-    """Write a request; the file is gone once it has been heard."""
-    folder = directory / FOLDER
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{time.time_ns()}-{os.getpid()}.json"
-    land_json(path, asdict(request))
+def ask(files: Files, request: Request) -> str:
+    """Write a request; the path of its file, which is gone once it has been heard."""
+    path = f"{FOLDER}/{time.time_ns()}-{os.getpid()}.json"
+    files.write(path, json.dumps(asdict(request)).encode())
     return path
 
 
 def heard(ledger: "Ledger", request: Request) -> bool:
     """Ask the run under way in a directory, and wait until it has heard; whether it has."""
-    path = ask(ledger.directory, request)
+    files = ledger.files
+    path = ask(files, request)
     deadline = time.monotonic() + PATIENCE
-    while path.exists():
+    while path.rpartition("/")[2] in files.names(FOLDER):
         if time.monotonic() > deadline or not ledger.is_held():
-            path.unlink(missing_ok=True)
+            files.delete(path)
             return False
-        time.sleep(0.05)
+        time.sleep(files.look_every)
     return True
 
 
-def pending(directory: Path) -> Iterator[tuple[Path, Request]]:
-    """What has been asked and not been heard yet, oldest first; what is no request is removed."""
-    for path in sorted((directory / FOLDER).glob("*.json")):
-        try:
-            yield path, Request(**(read_json(path) or {}))
-        except (DamagedRecord, TypeError):
-            path.unlink(missing_ok=True)
+def hear(files: Files) -> Iterator[Request]:
+    """What has been asked and not been heard yet, oldest first; what is no request is deleted.
+
+    A request is taken over when the next is asked for: until then it can be heard again.
+    """
+    for name in files.names(FOLDER):
+        path = f"{FOLDER}/{name}"
+        if not (content := files.read(path)):  # some storage shows a file before it is whole
+            continue
+        if request := _understood(content):
+            yield request
+        files.delete(path)
 
 
-def accept(path: Path) -> None:
-    """Keep a request for the end of the round; whoever asks sees that it was heard."""
-    path.replace(path.with_suffix(ACCEPTED))
+def _understood(content: bytes) -> Request | None:
+    try:
+        return Request(**json.loads(content))
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
-def accepted(directory: Path) -> list[Request]:
-    """The requests that were kept, oldest first; they are done with."""
-    found = []
-    for path in sorted((directory / FOLDER).glob(f"*{ACCEPTED}")):
-        found.append(Request(**(read_json(path) or {})))
-        path.unlink()
-    return found
+def forget(files: Files) -> None:
+    """Delete all requests: those of a run that was killed are nobody's."""
+    for name in files.names(FOLDER):
+        files.delete(f"{FOLDER}/{name}")
 
 
-def forget(directory: Path) -> None:
-    """Remove all requests: those of a run that has ended are nobody's."""
-    shutil.rmtree(directory / FOLDER, ignore_errors=True)
+def ask_to_stop(files: Files, trial: str, why: str) -> None:
+    """Ask the process that trains a trial to stop at its next report.
 
-
-def ask_to_stop(folder: Path, why: str) -> None:
-    """Ask the process that trains a trial to stop at its next report."""
-    land(folder / STOP, why.encode())
+    Args:
+        trial: its folder in the sweep's directory.
+    """
+    files.write(f"{trial}/{STOP}", why.encode())
 
 
 def asked_to_stop(folder: Path) -> str | None:
@@ -103,6 +104,6 @@ def asked_to_stop(folder: Path) -> str | None:
         return None
 
 
-def forget_to_stop(folder: Path) -> None:
+def forget_to_stop(files: Files, trial: str) -> None:
     """A trial begins: what was asked before is done with."""
-    (folder / STOP).unlink(missing_ok=True)
+    files.delete(f"{trial}/{STOP}")

@@ -55,6 +55,8 @@ class Mirror:
         StorageError: of all its methods: the storage cannot be reached, or refuses.
     """
 
+    look_every = 1.0
+
     def __init__(self, uri: str, local: Path) -> None:
         self.uri = uri
         self.local = local
@@ -120,6 +122,16 @@ class Mirror:
             raise self._failed("deleted", path, error) from None
         self._forget(path)
 
+    def names(self, folder: str) -> list[str]:
+        """The files in a folder on the storage, sorted; none if it is not there."""
+        from pyarrow.fs import FileSelector, FileType
+
+        try:
+            infos = self._files.get_file_info(FileSelector(self._at(folder), allow_not_found=True))
+        except OSError as error:
+            raise self._failed("read", folder, error) from None
+        return sorted(info.base_name for info in infos if info.type == FileType.File)
+
     def move(self, below: str, target: str) -> None:
         """Move all files of a folder on the storage; none is deleted before all are copied."""
 
@@ -155,7 +167,7 @@ class Mirror:
         for info in infos:
             path = info.path.removeprefix(self._root).lstrip("/")
             parts = PurePosixPath(path).parts
-            if info.type == FileType.File and not parts[-1].startswith("."):
+            if info.type == FileType.File and not any(part.startswith(".") for part in parts):
                 if ".." in parts or "\\" in path or "\0" in path:
                     raise StorageError(f"{self.uri} holds {path!r}, which names no file below it")
                 found[path] = (info.size, info.mtime_ns or 0)

@@ -38,7 +38,7 @@ class MirroredLedger(Ledger):
         local.mkdir()
         super().__init__(local)
         self.where = uri
-        self.mirror = Mirror(uri, local)
+        self.files = self.mirror = Mirror(uri, local)
         self._lease = Lease(self.mirror)
         self.fetch()
 
@@ -54,9 +54,6 @@ class MirroredLedger(Ledger):
     def bring(self, path: str) -> None:
         above = path.rpartition("/")[0]
         self.mirror.pull(above, lambda p: is_record(p) or p == path or p.startswith(f"{path}/"))
-
-    def read(self, path: str) -> bytes | None:
-        return self.mirror.read(path)
 
     def store(self, path: str = "") -> None:
         self._lease.check()

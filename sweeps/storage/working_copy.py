@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sweeps.definition.places import join
 from sweeps.errors import SweepsError
-from sweeps.records.atomic import remove
+from sweeps.records.atomic import land, remove
+from sweeps.records.requests import STOP
 from sweeps.storage.mirror import Mirror, is_event
 
 EVENTS_EVERY = 10.0
@@ -32,10 +33,12 @@ class WorkingCopy:
         self._mirror = Mirror(join(uri, path), self.folder)
         self._mirror.pull(contents=lambda file: not file.startswith("best/"))
         self._attempt = self._attempts()
-        self._events_due = 0.0
+        self._events_due = self._look_at = 0.0
 
     def store(self, *, last: bool = False) -> None:
         """Write what has changed to the sweep's directory: checkpoints, then history.
+
+        Whether the trial is asked to stop is read on this occasion.
 
         Raises:
             SweepsError: another attempt has begun elsewhere; this one was taken for dead.
@@ -47,6 +50,10 @@ class WorkingCopy:
         self._mirror.push(skip=lambda file: is_event(file) and not due)
         if due:
             self._events_due = now + EVENTS_EVERY
+        if now >= self._look_at:
+            self._look_at = now + self._mirror.look_every
+            if asked := self._mirror.read(STOP):
+                land(self.folder / STOP, asked)
 
     def close(self) -> None:
         """Write the rest, and leave nothing on this node."""

@@ -8,8 +8,9 @@ the report stays.
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from inspect import isgenerator
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ def _run_one(resolved: Resolved, member: Member) -> None:
         }
         given = {name: value for name, value in offered.items() if name in resolved.accepts}
         returned = _call(resolved.function, member.config, **given)
-        for each in returned if isgenerator(returned) else [returned]:
+        for each in _each(returned) if isgenerator(returned) else [returned]:
             member.report_returned(each)
         finished = True
     except SystemExit as end:
@@ -132,6 +133,12 @@ def _run_one(resolved: Resolved, member: Member) -> None:
         member.tell_over(why)
     finally:
         member.end(finished=finished)
+
+
+def _each(yielded: Iterator[Any]) -> Iterator[Any]:
+    """What a generator yields, in this process and not in one that it has forked."""
+    end = object()
+    return iter(partial(_call, next, yielded, end), end)
 
 
 def _call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -216,6 +216,8 @@ def test_json_csv_parquet_and_frames_hold_the_same(results: Results) -> None:
         ([None, 0.5, 1], {"config.x": "float64"}),
         ([True, None], {"config.x": "boolean"}),
         ([1, "a"], {"config.x": "str"}),
+        ([1, 2**80], {"config.x": "str"}),
+        ([0.5, 10**400], {"config.x": "str"}),
         ([[1], [2, 3]], {"config.x": "str"}),
         ([{"a": 1}, None], {"config.x.a": "Int64"}),
         ([{"a": 1}, 3], {"config.x": "str"}),

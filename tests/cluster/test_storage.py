@@ -102,6 +102,43 @@ def test_a_driver_that_was_killed_and_a_second_one_at_once(
     assert numbers(sweep, bucket) == {x: undisturbed[x] for x in range(1, 7)}
 
 
+def test_a_run_is_asked_for_more_trials_to_stop_one_and_to_pause_through_the_bucket(
+    sweep: InBucket,
+    bucket: Bucket,
+    undisturbed: dict[int, Any],
+) -> None:
+    def ask(*arguments: str) -> str:
+        done = run_command(*arguments, cwd=sweep.folder, **bucket.env)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    gate = sweep.folder / "gate"
+    gate.write_text("2")
+    process = sweep.start("--dir", sweep.uri, TOGETHER, **bucket.env)
+    wait_until(lambda: reports(sweep, bucket) >= 4, "four reports in the bucket")
+    [one, other] = [x for x, found in numbers(sweep, bucket).items() if found["epochs"]]
+    ids = {
+        int(path.partition("x=")[2].partition(",")[0]): path.split("/")[1].rpartition(",")[2]
+        for path in bucket.files(sweep.key)
+        if path.endswith("trial.json")
+    }
+    ask("stop", sweep.uri, ids[one])
+    more = ask("run", "sweep.yaml", "--dir", sweep.uri, TOGETHER, "parameters.x=[1,2,3,4,5,6,7]")
+    assert "1 more trial" in more
+    gate.write_text("3")
+    wait_until(lambda: numbers(sweep, bucket)[one]["status"] == "stopped", "it to be stopped")
+    ask("pause", sweep.uri)
+    status, stderr = sweep.wait_for(process)
+    assert status == 130 and stderr.startswith("paused by `sweeps pause`; the same command")
+    assert not [path for path in bucket.files(sweep.key) if "/." in path or path.startswith(".")]
+    gate.unlink()
+    done = sweep.run("--dir", sweep.uri, **bucket.env)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = numbers(sweep, bucket)
+    assert found[one]["error"] == "stopped by `sweeps stop`"
+    assert found[other] == undisturbed[other]
+
+
 def test_a_trial_that_is_killed_and_one_that_takes_too_long(
     sweep: InBucket,
     bucket: Bucket,

@@ -237,6 +237,15 @@ def yields() -> Iterator[dict[str, float]]:
         yield {"loss": 1.0 / (epoch + 1)}
 
 
+def yields_from_a_fork() -> Iterator[dict[str, float]]:
+    """The child, in the middle of the generator as this is, ends there and yields nothing."""
+    for epoch in range(3):
+        if (child := os.fork()) == 0:
+            yield {"loss": 99.0}
+        os.waitpid(child, 0)
+        yield {"loss": 1.0 / (epoch + 1)}
+
+
 def goes_on_from_its_checkpoint() -> None:
     found = tune.get_checkpoint()
     begin = 0

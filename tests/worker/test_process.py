@@ -84,6 +84,7 @@ OTHERS = [
 PLAIN = [
     "returns",
     "yields",
+    "yields from a fork",
     "goes on from its checkpoint",
     "starts over",
     "asks about itself",
@@ -182,6 +183,15 @@ def test_what_a_plain_function_returns_or_yields_is_reported(plain: Ran) -> None
     assert plain.rows["returns"]["metrics"] == {"loss": 0.25}
     assert (plain.rows["returns"]["epochs"], plain.rows["yields"]["epochs"]) == (1, 3)
     assert plain.rows["yields"]["best"] == {"value": pytest.approx(1 / 3), "epoch": 3}
+
+
+def test_a_process_that_a_generator_forks_yields_nothing(plain: Ran) -> None:
+    row = plain.rows["yields from a fork"]
+    assert (row["status"], row["epochs"], row["metrics"]["loss"]) == (
+        "finished",
+        3,
+        pytest.approx(1 / 3),
+    )
 
 
 def test_a_plain_function_may_report_by_rays_older_name(plain: Ran) -> None:
