@@ -87,7 +87,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     try:
         wait_until((folder / "address").exists, "a trial to begin")
         address, token = (folder / "address").read_text(), (folder / "token").read_text()
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(True)]
+        driver = psutil.Process(process.pid)
+        ended = psutil.STATUS_ZOMBIE  # that of Ray which has nothing to do
+        family = [each for each in (driver, *driver.children(True)) if each.status() != ended]
         listening = sorted(_listening(family))
         answers = {f"{ip}:{port}": _http(ip, port) for ip, port, _ in listening}
         attached = {
