@@ -10,7 +10,7 @@ from sweeps.definition.sweep_file import SweepFile
 from sweeps.errors import DirectoryError
 from sweeps.planning.arrays import Array
 from sweeps.planning.course import Course, measure_of, perturbed_of, population_line
-from sweeps.planning.enough import enough, seconds_of
+from sweeps.planning.enough import enough, longest_first, seconds_of
 from sweeps.planning.forming import Former
 from sweeps.planning.plan import Plan, decide, stale
 from sweeps.planning.search import Decision
@@ -139,12 +139,13 @@ class State:
         if file.search and file.search.population:
             size += population_line(file, file.search.population, self._wanted.perturbed)
         largest = max((len(array) for array in arrays), default=1)
-        seconds = seconds_of(
-            arrays,
-            lambda trial: self._left(trial, plan, records),
-            records,
-            share.arrays_at_once(largest),
-        )
+
+        def left(trial: Trial) -> int | None:
+            return self._left(trial, plan, records)
+
+        if plan.round:
+            arrays = longest_first(arrays, left, records)
+        seconds = seconds_of(arrays, left, records, share.arrays_at_once(largest))
         return Outlook(plan, share, arrays, why_alone, ledger.where, size, notes, apart, seconds)
 
     def additional(self) -> int:

@@ -1,7 +1,7 @@
 """Which configurations may train as one array, and why two may not.
 
-Their models must have the same structure and shapes, and they the same data, batches, epochs and
-kind of optimizer. All else is each member's own: rates, decays, schedule, smoothing, order, seed.
+Their models must have the same structure and shapes, and they the same data, batches and epochs.
+All else is each member's own: optimizer, rates, decays, schedule, smoothing, order, seed.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ALONE = "alone: "
 """Begins what stands for a model's structure or an optimizer's kind, if no array could hold it."""
 
-AGREE = ("batch_size", "epochs", "optimizer", "precision", "validation")
+AGREE = ("batch_size", "epochs", "precision", "validation")
 
 
 def agreement(setup: "Setup") -> dict[str, str]:
@@ -34,7 +34,7 @@ def agreement(setup: "Setup") -> dict[str, str]:
     parts = dict(sorted(parts.items()))
     parts |= {name: str(config[name]) for name in AGREE if name in config}
     if task.optimizer:
-        parts["optimizer"] = _alone_or(task.optimizer_kind(config))
+        _alone_or(task.optimizer_kind(config))
     if task.model_keys is None:
         structure = _alone_or(task.shape(config))
         parts["model"] = hashlib.sha256(structure.encode()).hexdigest()[:12]

@@ -68,12 +68,33 @@ def seconds_of(
     return max(loads)
 
 
+def longest_first(
+    arrays: Sequence[Array],
+    epochs: Callable[[Trial], int | None],
+    records: Mapping[str, Record],
+) -> list[Array]:
+    """In the order in which the last of them end soonest, by what their epochs have taken so far.
+
+    An array of few takes hardly less time than one of several, so it is by their slowest members.
+    """
+
+    def takes(array: Array) -> float:
+        each = [median(_seconds(records[t.id]) or [0.0]) for t in array if t.id in records]
+        return max(each, default=0.0) * max(epochs(trial) or 1 for trial in array)
+
+    return sorted(arrays, key=lambda array: (takes(array), len(array)), reverse=True)
+
+
 def _seconds_per_epoch(records: Mapping[str, Record]) -> float | None:
     """What one epoch of one trial takes: an array's, shared by its members."""
-    seconds = []
-    for record in records.values():
-        steps = record.history[1:] or record.history  # the first has imports and data in it
-        for report in steps:
-            together = [each["trials"] for each in record.arrays if each["from"] <= report.step]
-            seconds.append(report.seconds / (len(together[-1]) if together else 1))
+    seconds = [each for record in records.values() for each in _seconds(record)]
     return median(seconds) if seconds else None
+
+
+def _seconds(record: Record) -> list[float]:
+    """What the epochs of a trial took, but for the first, which has imports and data in it."""
+    found = []
+    for report in record.history[1:] or record.history:
+        together = [each["trials"] for each in record.arrays if each["from"] <= report.step]
+        found.append(report.seconds / (len(together[-1]) if together else 1))
+    return found

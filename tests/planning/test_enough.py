@@ -1,5 +1,6 @@
 """When it is enough, and what it costs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from sweeps.definition.search import StopAfter
 from sweeps.definition.selection import Selection
 from sweeps.definition.space import Trial
+from sweeps.planning.arrays import Array
 from sweeps.planning.course import measure_of
-from sweeps.planning.enough import enough, seconds_of
+from sweeps.planning.enough import enough, longest_first, seconds_of
 from sweeps.records.history import Report
 from sweeps.records.record import Record, Status
 
@@ -63,3 +65,15 @@ def test_the_cost_is_that_of_what_is_left_on_the_busiest_place() -> None:
     assert seconds_of(alone, lambda t: None, records([0.1]), 2) is None
     together = records([0.1], arrays=({"from": 1, "trials": ["0", "1"]},))
     assert seconds_of([tuple(TRIALS[:4])], lambda t: 5, together, 2) == 40
+
+
+def test_those_whose_epochs_take_longest_begin_first_so_that_none_is_left_at_the_end() -> None:
+    a, b, c, d = TRIALS[:4]
+    took = records([0.1] * 4)
+    for key, seconds in (("0", 1.0), ("1", 1.0), ("2", 3.0), ("3", 1.0)):
+        history = [replace(report, seconds=seconds) for report in took[key].history]
+        took[key] = replace(took[key], history=history)
+    arrays: list[Array] = [(a,), (b, d), (c,)]
+    assert longest_first(arrays, lambda t: 5, took) == [(c,), (b, d), (a,)]
+    assert longest_first(arrays, lambda t: 20 if t is a else 5, took) == [(a,), (c,), (b, d)]
+    assert longest_first(arrays, lambda t: None, {}) == [(b, d), (a,), (c,)]

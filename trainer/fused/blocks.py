@@ -1,9 +1,12 @@
 """The parameters of an array's optimizer: a block for each parameter group, a row for each member.
 
 A row holds all parameters of one member, one after another: a setting is one number a row, a
-member's norm is one sum, and a member that ends is a row less.
+member's norm is one sum, and a member that ends is a row less. Members whose optimizers are of one
+kind and stand side by side are stepped together, as a part of the block.
 """
 
+import copy
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -29,7 +32,6 @@ class Block:
         values: the parameters, (K, length), filled up with zeros to whole vectors.
         gradients: in the same order.
         groups: the members' settings.
-        kind: the kind of their optimizers.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class Block:
     ) -> None:
         self.groups: list[dict[str, Any]] = [member.param_groups[number] for member in members]
         self._parameters, self._positions, self._own = parameters, positions, own
-        self._members, self.kind = members, type(members[0])
+        self._members = members
         rows = [parameter.data.reshape(len(members), -1) for parameter in parameters]
         length = sum(row.shape[1] for row in rows)
         self.values = F.pad(torch.cat(rows, dim=1), (0, -length % MULTIPLE))
@@ -57,6 +59,28 @@ class Block:
         """Put the gradients of the array's parameters into rows."""
         rows = [gradients[n].reshape(len(self.values), -1) for n in self._positions]
         torch.cat([*rows, self._filling], dim=1, out=self.gradients)
+
+    @property
+    def kind(self) -> type[Optimizer]:
+        """Of the members' optimizers, in a part; of the first, where they differ."""
+        return type(self._members[0])
+
+    def parts(self) -> list["Block"]:
+        """Blocks of rows of this one, whose members have optimizers of one kind."""
+        kinds = [
+            (type(member), bool(group.get("decoupled_weight_decay")))
+            for member, group in zip(self._members, self.groups, strict=True)
+        ]
+        runs = [len(list(run)) for _, run in itertools.groupby(kinds)]
+        ends = list(itertools.accumulate(runs, initial=0))
+        return [self._part(slice(a, b)) for a, b in itertools.pairwise(ends)]
+
+    def _part(self, rows: slice) -> "Block":
+        part = copy.copy(self)
+        part.groups, part._members = self.groups[rows], self._members[rows]
+        part._own = self._own[rows]
+        part.values, part.gradients = self.values[rows], self.gradients[rows]
+        return part
 
     def state(self, name: str) -> Tensor:
         """A row each of the members' optimizer state, zero where they have none yet."""
@@ -88,10 +112,11 @@ class Block:
         return steps
 
     def _parts(self, rows: Tensor) -> list[Tensor]:
-        """The rows' parts in the shapes of the array's parameters."""
+        """The rows' columns in the shapes of the array's parameters."""
         sizes = [parameter[0].numel() for parameter in self._parameters]
         parts = rows[:, : sum(sizes)].split(sizes, dim=1)
-        return [part.view(p.shape) for part, p in zip(parts, self._parameters, strict=True)]
+        shapes = [(len(rows), *parameter.shape[1:]) for parameter in self._parameters]
+        return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def _tie(self, rows: Tensor, tie: Callable[[dict[str, Any], Any, Tensor], None]) -> None:
         """Hand each member, for each of its parameters, its part of a row."""

@@ -3,6 +3,7 @@
 torch.optim wants one learning rate per parameter, and here one parameter holds K models. All
 parameters of a group lie in one block, a row for each member, its settings beside it: a step is a
 handful of passes over it, however many layers and members there are. The arithmetic is torch's.
+Members may have optimizers of different kinds; those of one kind, side by side, share a pass.
 
 Each member keeps a real ``torch.optim`` optimizer, whose state tensors are views of this one's:
 it can be saved and loaded as if its model were trained alone. Its ``param_groups`` are what a
@@ -35,11 +36,12 @@ class ArrayOptimizer:
     Args:
         parameters: the array's stacked parameters, (K, *shape) each, as ``ModuleArray.stacked()``
             gives them.
-        members: an optimizer of one type per member, with the same parameter groups. Their state
-            is taken over; their settings are read before every step, so schedules are obeyed.
+        members: an optimizer per member, with the same parameter groups. Their state is taken
+            over; their settings are read before every step, so schedules are obeyed.
 
     Raises:
-        CannotFuse: the optimizers differ in more than their numbers, or have no array form.
+        CannotFuse: an optimizer has no array form, or those of one kind differ in more than their
+            numbers.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], members: Sequence[Optimizer]) -> None:
@@ -50,7 +52,8 @@ class ArrayOptimizer:
         self._check_kinds()
         for member in self._members:  # whose schedules would warn that it never steps
             vars(member)["_opt_called"] = True
-        self._groups = [_Group(block) for block in self._blocks(parameters)]
+        self._blocks = self._blocks_of(parameters)
+        self._groups = [_Group(part) for block in self._blocks for part in block.parts()]
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor], max_norms: Tensor | None = None) -> None:
@@ -62,8 +65,8 @@ class ArrayOptimizer:
         """
         if not torch.cuda.is_available() or not torch.cuda.is_current_stream_capturing():
             self.refresh()
-        for group in self._groups:
-            group.block.take(gradients)
+        for block in self._blocks:
+            block.take(gradients)
         if max_norms is not None:
             self._clip(max_norms)
         for group in self._groups:
@@ -92,24 +95,21 @@ class ArrayOptimizer:
 
     def _clip(self, max_norms: Tensor) -> None:
         """As ``torch.nn.utils.clip_grad_norm_`` does for one model."""
-        squares = sum(group.block.gradients.square().sum(dim=1) for group in self._groups)
+        squares = sum(block.gradients.square().sum(dim=1) for block in self._blocks)
         norms = torch.as_tensor(squares).sqrt()
         factors = (max_norms / (norms + 1e-6)).clamp(max=1).to(norms.dtype)
-        for group in self._groups:
-            group.block.gradients.mul_(factors.unsqueeze(1))
+        for block in self._blocks:
+            block.gradients.mul_(factors.unsqueeze(1))
 
     def _check_kinds(self) -> None:
-        kinds = {type(member) for member in self._members}
-        if len(kinds) > 1:
-            names = ", ".join(sorted(kind.__name__ for kind in kinds))
-            raise CannotFuse(f"the optimizers differ: {names}")
-        (kind,) = kinds
-        if not issubclass(kind, Adam | AdamW | SGD):
-            raise CannotFuse(f"{kind.__name__} has no array form")
-        if inspect.unwrap(kind.step) not in [inspect.unwrap(k.step) for k in (Adam, AdamW, SGD)]:
-            raise CannotFuse(f"{kind.__name__} has a step of its own")
+        for kind in {type(member): None for member in self._members}:
+            if not issubclass(kind, Adam | AdamW | SGD):
+                raise CannotFuse(f"{kind.__name__} has no array form")
+            known = [inspect.unwrap(each.step) for each in (Adam, AdamW, SGD)]
+            if inspect.unwrap(kind.step) not in known:
+                raise CannotFuse(f"{kind.__name__} has a step of its own")
 
-    def _blocks(self, parameters: list[nn.Parameter]) -> list[Block]:
+    def _blocks_of(self, parameters: list[nn.Parameter]) -> list[Block]:
         """The members' parameter groups, of the same parameters in the same order."""
         places = [_places(parameters, index) for index in range(len(self._members))]
         sorted_out = []
