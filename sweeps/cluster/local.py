@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 from sweeps.cluster.guardian import end_programs, guarded
 from sweeps.cluster.health import check_machine, watched
@@ -106,24 +106,43 @@ def _own_ray(node: Node, beside: Beside) -> Iterator[None]:
         os.environ[VARIABLE] = str(folder)
         with beside(folder):
             try:
-                ray.init(
-                    address="local",
-                    num_cpus=int(node.cpus),
-                    num_gpus=int(node.gpus),
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.CRITICAL,
-                    _temp_dir=None if named else str(folder),
-                )
+                with _without_idle_programs(mark):
+                    ray.init(
+                        address="local",
+                        num_cpus=int(node.cpus),
+                        num_gpus=int(node.gpus),
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        logging_level=logging.CRITICAL,
+                        _temp_dir=None if named else str(folder),
+                    )
                 watch.settle()
-                if mark:
-                    end_programs(mark, *IDLE)
                 yield
             finally:
                 os.environ.pop(VARIABLE, None)
                 if not watch.lost:
                     watch.stop()
                 ray.shutdown()
+
+
+@contextmanager
+def _without_idle_programs(mark: str | None) -> Iterator[None]:
+    """End :data:`IDLE` as soon as Ray starts them: their imports would take a second."""
+    started = Event()
+
+    def end() -> None:
+        while mark and not started.wait(0.2):
+            end_programs(mark, *IDLE)
+
+    thread = Thread(target=end, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        started.set()
+        thread.join()
+        if mark:
+            end_programs(mark, *IDLE)
 
 
 @cache
