@@ -11,12 +11,14 @@ results/overhead.json.
 """
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ import psutil
 from nothing import write_sweep
 
 HERE = Path(__file__).parent
+LOOK_EVERY = 0.2
+OWN_MEMORY_EVERY = 25
+"""Looks: it goes through all pages of the trials' processes, which takes what is measured here."""
 
 TUNE = """
 import os, sys, tempfile
@@ -78,13 +83,14 @@ def measure(name: str, trials: int) -> dict[str, Any]:
             stderr=subprocess.DEVNULL,
         )
         driver, peak, waiting = psutil.Process(process.pid), 0, 0
-        while process.poll() is None:
-            try:
+        for look in itertools.count():
+            if process.poll() is not None:
+                break
+            with suppress(psutil.NoSuchProcess):
                 peak = max(peak, driver.memory_info().rss)
-                waiting = max(waiting, own_memory(driver))
-            except psutil.NoSuchProcess:
-                continue
-            time.sleep(0.2)
+                if look % OWN_MEMORY_EVERY == 0:
+                    waiting = max(waiting, own_memory(driver))
+            time.sleep(LOOK_EVERY)
         status = process.wait()
         seconds = time.perf_counter() - began
     if status:
@@ -100,12 +106,11 @@ def measure(name: str, trials: int) -> dict[str, Any]:
 
 def own_memory(driver: psutil.Process) -> int:
     """Bytes that the processes of trials share with no other, at their median; 0 without any."""
-    forked = [
-        trial.memory_full_info().uss
-        for child in driver.children()
-        if "sweeps.worker.nursery" in child.cmdline()
-        for trial in child.children()
-    ]
+    forked = []
+    for child in driver.children():
+        with suppress(psutil.NoSuchProcess):
+            if "sweeps.worker.nursery" in child.cmdline():
+                forked += [trial.memory_full_info().uss for trial in child.children()]
     return sorted(forked)[len(forked) // 2] if forked else 0
 
 

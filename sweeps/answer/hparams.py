@@ -6,19 +6,17 @@ for the record of an experiment in every run, so a file beside a trial's own doe
 listed that is no trial. The manifest, a text, is in the same file.
 """
 
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import summary_v2 as hparams
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from sweeps.answer.manifest_text import manifest_summary
 from sweeps.answer.results import Results, with_loss
 from sweeps.definition.space import flat
 from sweeps.records.event_files import OWN_SUFFIX
+from sweeps.records.event_writer import EventWriter
 from sweeps.records.ledger import Ledger
 
 MOST_LISTED = 12
@@ -40,11 +38,9 @@ def describe_sweeps(ledgers: Sequence[Ledger], sweeps: Sequence[Results]) -> Non
             first = next((r for r in results if (ledger.directory / r.path).is_dir()), None)
             told = [columns if ledger is ledgers[0] else None, manifest_summary(ledger)]
             if first is not None and any(told):
-                writer = EventFileWriter(
-                    str(ledger.directory / first.path), filename_suffix=_SUFFIX
-                )
+                writer = EventWriter(ledger.directory / first.path, _SUFFIX)
                 for summary in filter(None, told):
-                    writer.add_event(Event(summary=summary, step=0, wall_time=time.time()))
+                    writer.add(summary, 0)
                 writer.close()
 
 

@@ -19,11 +19,11 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import metadata
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from sweeps.records.atomic import land
 from sweeps.records.event_order import order_for_next
+from sweeps.records.event_writer import EventWriter
 from sweeps.records.history import Report, next_step
 from sweeps.records.seal import FAILED_SUFFIX
 
@@ -182,7 +182,7 @@ def _restore(folder: Path, history: Sequence[Report], *, writes_events: bool) ->
         if report.step not in steps[tag] and (tag in ours or not theirs)
     ]
     if lost:
-        writer: Any = EventFileWriter(str(folder), filename_suffix=RESTORED_SUFFIX)
+        writer = EventWriter(folder, RESTORED_SUFFIX)
         for event in lost:
             writer.add_event(event)
         writer.close()

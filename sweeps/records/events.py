@@ -17,14 +17,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.hparams import summary_v2 as hparams
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from sweeps.definition.space import flat
 from sweeps.records.event_files import OWN_SUFFIX, reopen, without_tags
+from sweeps.records.event_writer import EventWriter
 from sweeps.records.record import Record, Status
 from sweeps.records.seal import FAILED_SUFFIX
 
@@ -38,11 +37,11 @@ class EventLog:
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
-        self._writer = EventFileWriter(str(folder), filename_suffix=OWN_SUFFIX)
+        self._writer = EventWriter(folder, OWN_SUFFIX)
         self._folder = folder
         self._logged: set[str] = set()
         row, group = session_group(folder.name, hparam_values(config))
-        self._add(hparams.hparams_pb(row, trial_id=group), 0)
+        self._writer.add(hparams.hparams_pb(row, trial_id=group), 0)
         self._writer.flush()
 
     def log(self, metrics: Mapping[str, float], step: int, others: Collection[str] = ()) -> None:
@@ -53,19 +52,16 @@ class EventLog:
             if tag not in others
         ]
         self._logged |= metrics.keys() - others
-        self._add(Summary(value=values), step)
+        self._writer.add(Summary(value=values), step)
         self._writer.flush()
 
     def close(self, *, finished: bool, others: Collection[str] = ()) -> None:
         """Close the file; a trial that finished is marked as a success."""
         if finished:
-            self._add(session_end(api_pb2.STATUS_SUCCESS), 0)
+            self._writer.add(session_end(api_pb2.STATUS_SUCCESS), 0)
         self._writer.close()
         if twice := self._logged & set(others):  # it began to log them after it had reported them
             without_tags(self._folder, twice)
-
-    def _add(self, summary: Summary, step: int) -> None:
-        self._writer.add_event(Event(summary=summary, step=step, wall_time=time.time()))
 
 
 def write_failure(folder: Path) -> None:
@@ -80,8 +76,8 @@ def write_stop(folder: Path) -> None:
 
 
 def _write_end(folder: Path, status: int) -> None:
-    writer = EventFileWriter(str(folder), filename_suffix=FAILED_SUFFIX)
-    writer.add_event(Event(summary=session_end(status), step=0, wall_time=time.time()))
+    writer = EventWriter(folder, FAILED_SUFFIX)
+    writer.add(session_end(status), 0)
     writer.close()
 
 

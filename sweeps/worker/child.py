@@ -39,8 +39,8 @@ def begin(order: Order) -> None:
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_DFL)
     # forks would share what the first import drew
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()
+    if numpys := sys.modules.get("numpy.random"):
+        numpys.seed()
     if torch := sys.modules.get("torch"):
         torch.default_generator.seed()
     limit_to_share(order.job, len(order.paths))

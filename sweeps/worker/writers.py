@@ -16,13 +16,13 @@ from typing import Any
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from sweeps.records.event_files import ROW_TAGS, is_own
+from sweeps.records.event_files import ROW_TAGS
 
 _begin, _add = EventFileWriter.__init__, EventFileWriter.add_event
 
 
 class Writers:
-    """The writers made in this process, those of the sweep left out.
+    """The writers made in this process; those of the sweep are of another kind.
 
     Args:
         folder: the trial's.
@@ -44,9 +44,8 @@ class Writers:
 
         def begin(writer: Any, *args: Any, **kwargs: Any) -> None:
             _begin(writer, *args, **kwargs)
-            if not is_own(Path(writer._file_name)):
-                alive.add(writer)
-                self._locate(Path(writer.get_logdir()))
+            alive.add(writer)
+            self._locate(Path(writer.get_logdir()))
 
         def add_event(writer: Any, event: Event) -> None:
             if writer in alive and isinstance(event, Event) and event.summary.value:

@@ -66,6 +66,7 @@ def test_what_was_logged_before_the_checkpoint_stays_and_each_point_once(
         own.log({"loss": 1.0}, step)
     log_batches(writer, range(100, 130))  # after the last checkpoint
     writer.close()
+    own.close(finished=False)
     other = SummaryWriter(str(tmp_path / "later"))
     other.add_scalar("x", 1.0, 0)
     other.close()
