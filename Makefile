@@ -24,7 +24,7 @@ sweep: $(VENV)/ready
 
 # first what measures the machine; then four files at a time, on two cores: tests often wait
 test: $(VENV)/ready-to-test
-	@$(BIN)/pytest -m alone
+	@$(BIN)/pytest -m alone tests/faults
 	@$(BIN)/pytest -m "not alone" --numprocesses 4 --dist loadfile --no-loadscope-reorder \
 		--max-worker-restart 0
 

@@ -186,6 +186,7 @@ class Sweep:
             hint = ", or say with --workers what the cluster can grow to" if address else ""
             share = decide_share(self.file.resources, nodes, hint)
             with ledger.held():
+                forget(ledger.files)
                 if address is not None:
                     remote.check_shared(ledger.for_workers)
                     if not self._resolved.by_value:
@@ -224,7 +225,6 @@ class Sweep:
         )
         ledger.store("manifest.json")
         ledger.mend(state.trials)
-        forget(ledger.files)
         control = Control(ledger, hours, state.enough)
         ending = None
         while outlook.plan.todo:

@@ -4,7 +4,6 @@ Records have their own rules, and are the ledger's; these are written and delete
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -28,7 +27,7 @@ class Files(Protocol):
         """Make a file, with its folder; it lands whole."""
 
     def delete(self, path: str) -> None:
-        """Delete a file, if it is there; a folder that is left empty may stay."""
+        """Delete a file, if it is there; its folder stays."""
 
     def names(self, folder: str) -> Sequence[str]:
         """The files in a folder, sorted; none if it is not there."""
@@ -58,11 +57,7 @@ class LocalFiles:
         land(file, content)
 
     def delete(self, path: str) -> None:
-        file = self._folder / path
-        file.unlink(missing_ok=True)
-        if file.parent.name.startswith("."):  # made for such files alone
-            with suppress(OSError):  # others are in it
-                file.parent.rmdir()
+        (self._folder / path).unlink(missing_ok=True)
 
     def names(self, folder: str) -> list[str]:
         return sorted(file.name for file in (self._folder / folder).glob("[!.]*"))

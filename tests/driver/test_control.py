@@ -45,7 +45,7 @@ def test_a_request_ends_the_run_and_is_heard(tmp_path: Path, request_: Request, 
     book, path = Book(), ask(LocalFiles(tmp_path), request_)
     control(tmp_path).look(book)
     assert book.ending and book.ending.kind == kind
-    assert not (tmp_path / path).parent.exists()
+    assert not (tmp_path / path).exists()
 
 
 def test_single_trials_are_stopped_and_others_go_on(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_what_was_asked_of_a_run_that_is_gone_is_forgotten(tmp_path: Path) -> No
     for _ in range(2):
         ask(files, Request("pause"))
     forget(files)
-    assert list(tmp_path.iterdir()) == []
+    assert list(hear(files)) == []
 
 
 def test_a_run_ends_when_its_time_is_over_or_it_has_done_enough(tmp_path: Path) -> None:
