@@ -111,19 +111,47 @@ class State:
         self._records: dict[str, Record] | None = None
         self.trials: Sequence[Trial] = wanted.trials
 
-    def decide(self, retry: Sequence[str] = (), *, fresh: bool = False) -> Plan:
-        """What is to be done, by the file and the records; ``fresh`` is as if there were none."""
+    @property
+    def goes_ahead(self) -> bool:
+        """Whether some may go on while others of their round are under way.
+
+        In arrays they may not: which of them were there to be put together would be chance.
+        """
+        return bool(self.file.search) and self._former.why_alone is not None
+
+    def decide(
+        self,
+        retry: Sequence[str] = (),
+        *,
+        fresh: bool = False,
+        now: Mapping[str, Record] | None = None,
+    ) -> Plan:
+        """What is to be done, by the file and the records.
+
+        Args:
+            fresh: as if there were none.
+            now: the latest records of some trials, by id.
+        """
         decision: Decision | None = None
-        self._records = None
+        self._records, known = None, now or {}
         if self._wanted.file.search:
             course = self._search(fresh)
-            decision = course.decide(_nothing if fresh else self.ledger.record)
+            look = (
+                _nothing if fresh else lambda trial: known.get(trial.id, self.ledger.record(trial))
+            )
+            decision = course.decide(look)
+            decision = decision.hurried() if self.goes_ahead else decision
             self._course = None if fresh else course
             self.trials = decision.trials
             self._former.look_at(self.trials)
-        records = {} if fresh else self.ledger.records(self.trials)
+        others = [trial for trial in self.trials if trial.id not in known]
+        records = {} if fresh else {**known, **self.ledger.records(others)}
         plan = decide(self.trials, records, self._wanted.budget, decision)
         return plan.only(retry) if retry else plan
+
+    def prepare(self, plan: Plan) -> None:
+        """Get the data of what is new."""
+        self._wanted.resolved.prepare(trial.config for trial in plan.new)
 
     def look_ahead(self, plan: Plan, share: Share) -> Outlook:
         """Put the trials into arrays, or say why each trains alone."""

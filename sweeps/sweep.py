@@ -27,6 +27,7 @@ from sweeps.planning.shares import Node, Share, decide_share
 from sweeps.records import manifest
 from sweeps.records.ledger import Ledger
 from sweeps.records.requests import Request, forget, heard
+from sweeps.rounds import Rounds
 from sweeps.state import Outlook, State, Wanted
 from sweeps.storage.remote_ledger import open_ledger
 from sweeps.worker.job import refuse_inside_a_trial
@@ -196,49 +197,63 @@ class Sweep:
                 if fresh:
                     ledger.set_aside()
                     state = State(self._wanted, self._former, ledger)
-                tell = partial(self._train, progress=progress or Progress(), address=address)
-                ending = self._rounds(state, share, retry, tell, announce)
+                told, on_cluster = progress or Progress(), address is not None
+                ending = self._train(state, share, retry, told, announce, on_cluster=on_cluster)
         ledger.fetch()
         if ending and ending.kind != "enough":
             raise Interrupted(f"{ending.why}; the same command goes on with what is left")
         self.ended = ending.why if ending else None
         return results_of(ledger)
 
-    def _rounds(
+    def _train(
         self,
         state: State,
         share: Share,
         retry: Sequence[str],
-        train: Callable[..., Ending | None],
+        progress: Progress,
         announce: Callable[[Outlook], None],
+        *,
+        on_cluster: bool,
     ) -> Ending | None:
         """Decide, train, and decide again, until there is nothing left to do."""
+        from sweeps.driver.tuner import run_trials  # imports Ray
+
         ledger = state.ledger
         hours = self.file.stop_after.hours if self.file.stop_after else None
-        outlook = state.look_ahead(state.decide(retry), share)
+        control = Control(ledger, hours, state.enough)
+        rounds = Rounds(state, share, control, retry, partial(self._widened, ledger), announce)
+        plan = rounds.first.plan
         manifest.add_run(
             ledger.directory,
             self.definition,
-            plan=str(outlook.plan),
-            seeds=[trial.seed for trial in outlook.plan.keep + outlook.plan.todo],
+            plan=str(plan),
+            seeds=[trial.seed for trial in plan.keep + plan.todo],
             share=asdict(share),
         )
         ledger.store("manifest.json")
         ledger.mend(state.trials)
-        control = Control(ledger, hours, state.enough)
-        ending = None
-        while outlook.plan.todo:
-            announce(outlook)
-            ending = train(state, control, outlook)
-            wider = self._widened(control)
-            if ending or retry or not (self.file.search or wider):
-                break
-            state = State(wider._wanted, wider._former, ledger) if wider else state
-            plan = state.decide().without_retries()
-            self._resolved.prepare(trial.config for trial in plan.new)
-            outlook = state.look_ahead(plan, share)
-        state.describe()
+        rounds.begin()
+        ending = run_trials(
+            self.file,
+            ledger,
+            share,
+            following=rounds.following,
+            control=control,
+            resolved=self._resolved,
+            search=self._search,
+            on_cluster=on_cluster,
+            progress=progress,
+        )
+        rounds.state.settle()
+        rounds.state.describe()
         return ending
+
+    def _widened(self, ledger: Ledger, request: Request) -> State:
+        """What a file that has asked for more trials describes."""
+        wider = Sweep.__new__(Sweep)
+        path = Path(request.file) if request.file else None
+        wider._open(request.definition or {}, "the wider file", (), path)
+        return State(wider._wanted, wider._former, ledger)
 
     def _hand_over(self, state: State) -> int:
         """Give a run under way the trials that this file asks for beside its own: how many."""
@@ -251,16 +266,6 @@ class Sweep:
         path = str(self._path.absolute()) if self._path else None
         request = Request("widen", definition=dict(self.definition), file=path)
         return more if heard(ledger, request) else 0
-
-    def _widened(self, control: Control) -> "Sweep | None":
-        """The file that has asked for more since, if one has."""
-        found = None
-        while control.wider:
-            request = control.wider.pop(0)
-            found = Sweep.__new__(Sweep)
-            path = Path(request.file) if request.file else None
-            found._open(request.definition or {}, "the wider file", (), path)
-        return found
 
     def _ray(
         self,
@@ -281,36 +286,6 @@ class Sweep:
         self._resolved.prepare(trial.config for trial in plan.todo)
         preload, threads = self._resolved.imports, max(1, int(share.cpu))
         return local.local_ray(node, lambda folder: nursery(folder, preload, threads))
-
-    def _train(
-        self,
-        state: State,
-        control: Control,
-        outlook: Outlook,
-        *,
-        progress: Progress,
-        address: str | None,
-    ) -> Ending | None:
-        """Run what is to be run now; why that ended before its time, if it did."""
-        from sweeps.driver.tuner import run_trials  # imports Ray
-
-        state.describe(outlook)
-        state.inherit(outlook.plan)
-        ending = run_trials(
-            state.file,
-            outlook.arrays,
-            state.ledger,
-            outlook.share,
-            control=control,
-            until=outlook.plan.until,
-            versions=state.versions(),
-            resolved=self._resolved,
-            search=self._search,
-            on_cluster=address is not None,
-            progress=progress,
-        )
-        state.settle()
-        return ending
 
     def place(
         self, directory: str | os.PathLike[str] | None = None, storage: str | None = None

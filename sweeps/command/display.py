@@ -31,13 +31,18 @@ def progress_for(console: Console, metric: str, mode: str, *, verbose: bool = Fa
 
 
 class Tally:
-    """How far a sweep is, and how long it may still take; kept up as trials change."""
+    """How far a sweep is, and how long it may still take; kept up as trials change.
 
-    def __init__(self, records: Mapping[str, Record]) -> None:
+    Args:
+        since: when the run has begun, on the monotonic clock; now, if not given.
+    """
+
+    def __init__(self, records: Mapping[str, Record], since: float | None = None) -> None:
         self._known = {key: (r.status, fraction(r)) for key, r in records.items()}
         self._statuses = Counter(status for status, _ in self._known.values())
         self._before = self._done = sum(done for _, done in self._known.values())
-        self._started = time.monotonic()
+        self._counted = time.monotonic()
+        self.since = self._counted if since is None else since
 
     def note(self, record: Record) -> None:
         """A trial has changed."""
@@ -55,13 +60,13 @@ class Tally:
             "failed": (Status.FAILED,),
         }
         counts = [f"{sum(self._statuses[s] for s in each)} {name}" for name, each in names.items()]
-        elapsed = time.monotonic() - self._started
-        parts = [*counts, f"{clock(elapsed)} elapsed"]
-        left = self._left(elapsed)
+        now = time.monotonic()
+        parts = [*counts, f"{clock(now - self.since)} elapsed"]
+        left = self._left(now - self._counted)
         return "  ".join([*parts, f"about {clock(left)} left"] if round(left) else parts)
 
     def _left(self, elapsed: float) -> float:
-        """Seconds; 0 also as long as nothing is done to judge by."""
+        """Seconds, by what was done in so many; 0 also as long as nothing is done to judge by."""
         done = self._done - self._before
         return elapsed * (len(self._known) - self._done) / done if done > 1e-6 else 0.0
 
@@ -72,16 +77,18 @@ class Shown(Progress):
     def __init__(self, console: Console, metric: str) -> None:
         self._console = console
         self._metric = metric
+        self._since: float | None = None
 
     def begin(self, records: Mapping[str, Record]) -> None:
         self._records = records
-        self._tally = Tally(records)
+        self._tally = Tally(records, self._since)
+        self._since = self._tally.since
         self._swept = swept(r.config for r in records.values())
 
     def _note(self, record: Record) -> None:
         self._tally.note(record)
 
-    started = reported = retrying = moved = ended = _note
+    goes_on = started = reported = retrying = moved = ended = _note
 
 
 class Lines(Shown):

@@ -57,6 +57,9 @@ class Notifier(Progress):
         self._watch.start()
         self._display.begin(records)
 
+    def goes_on(self, record: Record) -> None:
+        self._display.goes_on(record)
+
     def started(self, record: Record) -> None:
         self._last = time.monotonic()
         self._display.started(record)

@@ -10,21 +10,20 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sweeps.definition.resolve import Versions
-from sweeps.definition.space import Trial
 from sweeps.driver.best_kept import BestKept
 from sweeps.driver.control import Ending
+from sweeps.driver.failures import Failures
 from sweeps.driver.progress import Progress
 from sweeps.driver.sources import Sources
 from sweeps.errors import (
-    AllFail,
     CannotGoOn,
     MetricMissing,
     Misused,
     StorageError,
     SweepsError,
 )
+from sweeps.planning.batch import Batch
 from sweeps.planning.divergence import ended_diverged, metric_missing
-from sweeps.planning.hopeless import all_would_fail
 from sweeps.records.checkpoints import drop_best, drop_older
 from sweeps.records.event_files import hide_rows
 from sweeps.records.events import withdraw_failure, write_failure
@@ -37,17 +36,11 @@ from sweeps.worker.job import Failure
 FATAL: Mapping[str, type[SweepsError]] = {"MetricMissing": MetricMissing, "Misused": Misused}
 """What a sweep may end with, by name, beside :class:`CannotGoOn`."""
 
-FEW = 4
-"""Failed attempts, of at least two trials, after which a sweep that got no report is given up."""
-
 
 class Book:
     """Keeps the records of the trials being run, and tells the display.
 
     Args:
-        trials: all that are to be run.
-        until: the epoch at which each stops for now, by id; those that are not here, at their end.
-        versions: the code and the data that each is run with, by id.
         keep_best: how many trials' best checkpoints are kept.
         max_failures: how often a trial that fails is tried again.
         patience: how many reports in a row may be not finite; ``None`` is any number.
@@ -57,16 +50,14 @@ class Book:
         records: the latest record of each trial, by id.
         ending: why the run ends before its trials do, once that is so.
         fatal: why the sweep cannot go on, once that is known.
+        failures: of the attempts so far.
     """
 
     def __init__(
         self,
         ledger: Ledger,
-        trials: Sequence[Trial],
         progress: Progress,
         *,
-        until: Mapping[str, int],
-        versions: Mapping[str, Versions],
         metric: str,
         mode: str,
         keep_best: int,
@@ -74,7 +65,7 @@ class Book:
         patience: int | None,
         writes_events: bool,
     ) -> None:
-        self.records = ledger.records(trials)
+        self.records: dict[str, Record] = {}
         self.fatal: SweepsError | None = None
         self.ending: Ending | None = None
         self.directory = ledger.directory
@@ -85,27 +76,55 @@ class Book:
             if record.status is Status.FINISHED:
                 self._best.add(record)
         self._ledger = ledger
-        self._until, self._versions = until, versions
-        self._max_failures, self._patience = max_failures, patience
+        self._until: dict[str, int] = {}
+        self._versions: dict[str, Versions] = {}
+        self._patience = patience
         self._writes_events = writes_events
-        self._failures = dict.fromkeys(self.records, 0)
-        self._alone: set[str] = set()
+        self.failures = Failures(max_failures)
         self._together: dict[str, tuple[str, ...]] = {}
         self._reported = self._measured = False
-        self._progress = progress
-        self._errors: dict[str, str] = {}
+        self._progress, self._is_shown = progress, False
         self._sources = Sources()
         self._mixed: set[str] = set()
         self._noted: set[str] = set()
-        for key in self.records:
-            self._set(key, status=Status.PENDING)
 
-    def __enter__(self) -> None:
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to begin."""
+        return self.fatal is not None or self.ending is not None
+
+    def expect(self, batch: Batch) -> None:
+        """These trials are to be run now, as if for the first time, or on from where they stand."""
+        trials = [trial for array in batch.arrays for trial in array]
+        is_shown = self._is_shown and not batch.announce and trials[0].id in self.records
+        self.records |= self._ledger.records(trials)
+        self._versions |= batch.versions
+        for trial in trials:
+            key = trial.id
+            self.failures.expect(key)
+            self._until.pop(key, None)
+            self._set(key, status=Status.PENDING)
+        self._until |= {t.id: batch.until[t.id] for t in trials if t.id in batch.until}
+        if is_shown:
+            for trial in trials:
+                self._tell(self._progress.goes_on, self.records[trial.id])
+            return
+        self._hide()
+        if batch.announce:
+            batch.announce()
         self._tell(self._progress.begin, self.records)
+        self._is_shown = True
+
+    def _hide(self) -> None:
+        if self._is_shown:
+            self._tell(self._progress.end)
+        self._is_shown = False
+
+    def __enter__(self) -> None: ...
 
     def __exit__(self, *_: object) -> None:
         """Whatever is under way is interrupted, or stopped for good if that was asked."""
-        self._tell(self._progress.end)
+        self._hide()
         for key in self.running(list(self.records)):
             # a full disk; nobody holds the sweep, so it reads the same
             with suppress(OSError, StorageError):
@@ -133,10 +152,6 @@ class Book:
 
     def is_waiting(self, key: str) -> bool:
         return self.records[key].status in (Status.PENDING, Status.INTERRUPTED)
-
-    def must_go_alone(self, key: str) -> bool:
-        """Whether a trial failed inside an array, and is tried again without the others."""
-        return key in self._alone
 
     def running(self, keys: Sequence[str]) -> list[str]:
         """Those of these trials that are under way."""
@@ -181,38 +196,28 @@ class Book:
     def fail(self, key: str, failure: Failure, *, array: bool = False) -> None:
         """An attempt has failed; for good, if there were too many and it was not in an array.
 
-        An error that is the same twice in a row, with no report in between that got further, is of
-        the configuration: a third attempt would end there too.
-
         Args:
             array: it was in an array. What brings a whole array down may be one of its members:
                 the others are given a chance.
         """
-        summary, trace = failure.summary, failure.trace
-        self._failures[key] += 1
-        got_to = f"{len(self.records[key].history)} {summary}"
-        again_the_same = not failure.lost and self._errors.get(key) == got_to
-        self._errors[key] = got_to
-        last = not array and (again_the_same or self._failures[key] > self._max_failures)
+        epochs = len(self.records[key].history)
+        last = self.failures.is_final(key, failure, epochs, array=array)
         if failure.fatal and not (self._measured and failure.fatal in FATAL):
-            self.fatal = FATAL.get(failure.fatal, CannotGoOn)(summary)
-        elif not array:
-            self._check_any_succeeds(summary, trace)
+            self.fatal = FATAL.get(failure.fatal, CannotGoOn)(failure.summary)
+        elif not (array or self._reported):
+            self._check_any_succeeds(key, failure)
         attempt = self.records[key].attempts
         folder = self._folder(key)
         folder.mkdir(parents=True, exist_ok=True)  # its process may have died before it began
         with (folder / "errors.log").open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"attempt {attempt}: {summary}\n{trace}\n")
+            file.write(f"attempt {attempt}: {failure.summary}\n{failure.trace}\n")
         again = Status.INTERRUPTED if failure.lost else Status.PENDING
         if last:
-            self._end(key, Status.FAILED, summary)
+            self._end(key, Status.FAILED, failure.summary)
             return
-        self._update(key, status=again, error=summary)
+        self._update(key, status=again, error=failure.summary)
         if not self.fatal:
             self._tell(self._progress.retrying, self.records[key])
-
-    def failed_too_often(self, key: str) -> bool:
-        return self._failures[key] > self._max_failures
 
     def note(self, key: str, text: str) -> None:
         """A trial has something to say; what others have said as well is said once."""
@@ -239,10 +244,6 @@ class Book:
         """An attempt has ended with its node, as had been announced: nothing has failed."""
         self._update(key, status=Status.INTERRUPTED)
         self._tell(self._progress.moved, self.records[key])
-
-    def send_alone(self, key: str) -> None:
-        """Try a trial again without the array that it failed in."""
-        self._alone.add(key)
 
     def diverge(self, key: str, summary: str) -> None:
         """A trial has stopped: its loss is no number any more, or it was asked. Its place stays."""
@@ -295,21 +296,14 @@ class Book:
         if not self._writes_events:
             hide_rows(self._folder(key))
 
-    def _check_any_succeeds(self, summary: str, trace: str) -> None:
+    def _check_any_succeeds(self, key: str, failure: Failure) -> None:
         """Give up a sweep whose every attempt so far failed before its first report."""
-        failed = {key: count for key, count in self._failures.items() if count}
-        attempts = sum(failed.values())
-        if self._reported or len(failed) < 2 or attempts < FEW:
-            return
         configs = {key: record.config for key, record in self.records.items()}
-        if all_would_fail([configs[key] for key in failed], configs.values()):
-            self.fatal = AllFail(
-                f"no trial got as far as a first report, and {attempts} attempts of"
-                f" {len(failed)} trials failed; the last one with {summary}\n{trace.rstrip()}"
-            )
-        else:
-            text = "no trial has got as far as a first report; if others fail too, the sweep ends"
-            self.note(next(iter(failed)), text)
+        verdict = self.failures.verdict(configs, failure)
+        if isinstance(verdict, str):
+            self.note(key, verdict)
+        elif verdict:
+            self.fatal = verdict
 
     def _end(self, key: str, status: Status, summary: str) -> None:
         """A trial has ended without finishing."""

@@ -1,9 +1,7 @@
 """What Ray Tune tells of its trials, passed on to the book."""
 
 import time
-import traceback
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,10 @@ from ray.exceptions import OutOfMemoryError, RayActorError
 
 from sweeps.driver.account import Book
 from sweeps.driver.control import Control
-from sweeps.errors import CannotGoOn, SweepsError
+from sweeps.driver.guarded import guarded
+from sweeps.errors import CannotGoOn
 from sweeps.records.folders import id_of
 from sweeps.worker.job import SEPARATOR, Failure
-from sweeps.worker.recorder import no_room
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at whether Ray still has a node."""
@@ -32,33 +30,6 @@ def name_of(trial: Any) -> str:
     return f"{first}+{len(others)}" if others else first
 
 
-def _guarded(tell: Callable[..., None]) -> Callable[..., None]:
-    """A failure of ours, a full disk say, ends the sweep with the reason; no trial is to blame."""
-
-    @wraps(tell)
-    def guarded(self: "Watcher", *args: Any, **kwargs: Any) -> None:
-        try:
-            tell(self, *args, **kwargs)
-        except OSError as error:
-            self._book.fatal = no_room(error)
-        except SweepsError as error:  # storage refuses, or another run has taken over
-            self._book.fatal = error if isinstance(error, CannotGoOn) else cut_short(error)
-        except Exception as error:
-            self._book.fatal = CannotGoOn(
-                f"{tell.__name__} has failed, which is a fault of Sweepboard's; what was recorded"
-                f" is kept:\n{traceback.format_exc()}{error}"
-            )
-
-    return guarded
-
-
-def cut_short(error: SweepsError) -> CannotGoOn:
-    """What to say of a sweep whose storage has failed it."""
-    return CannotGoOn(
-        f"{error}; what was recorded is kept: run the same command again once that is put right"
-    )
-
-
 class Watcher(tune.Callback):
     """Ray Tune's events, passed on to the book."""
 
@@ -69,7 +40,7 @@ class Watcher(tune.Callback):
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles callbacks into its snapshot; ours are of no use there
 
-    @_guarded
+    @guarded
     def on_step_end(self, iteration: int, trials: Any, **_: Any) -> None:
         """Ray Tune would wait for ever for a node to take the place of the last one."""
         self._control.look(self._book)
@@ -82,11 +53,11 @@ class Watcher(tune.Callback):
                 " kept: run the same command again"
             )
 
-    @_guarded
+    @guarded
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         self._start(ids_of(trial))
 
-    @_guarded
+    @guarded
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any
     ) -> None:
@@ -105,22 +76,22 @@ class Watcher(tune.Callback):
             self._book.reach(result["trial"])
         elif "failed" in result and "trial" in result:
             self._book.fail(result["trial"], result["failed"], array=True)
-            self._book.send_alone(result["trial"])
+            self._book.failures.send_alone(result["trial"])
         elif "failed" in result:
             keys = ids_of(trial)
             self._fail(keys, result["failed"])
             if not self._book.fatal:
                 self._start(keys)
 
-    @_guarded
+    @guarded
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         self._lose(trial)
 
-    @_guarded
+    @guarded
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         self._lose(trial, final=True)
 
-    @_guarded
+    @guarded
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
         for key in self._book.running(ids_of(trial)):
             self._book.finish(key)
@@ -129,7 +100,7 @@ class Watcher(tune.Callback):
         """An attempt begins, of those of these trials that wait for one."""
         due = [key for key in keys if self._book.is_waiting(key)]
         if len(keys) > 1:
-            due = [key for key in due if not self._book.must_go_alone(key)]
+            due = [key for key in due if not self._book.failures.goes_alone(key)]
         for key in due:
             self._book.start(key, due)
 
@@ -153,8 +124,8 @@ class Watcher(tune.Callback):
         array = len(keys) > 1
         for key in self._book.running(keys) or waiting:
             self._book.fail(key, failure, array=array)
-            if array and (final or not failure.lost or self._book.failed_too_often(key)):
-                self._book.send_alone(key)
+            if array and (final or not failure.lost or self._book.failures.too_often(key)):
+                self._book.failures.send_alone(key)
 
 
 class Brake(tune.Stopper):
@@ -170,7 +141,7 @@ class Brake(tune.Stopper):
         return self.stop_all()
 
     def stop_all(self) -> bool:
-        return self._book.fatal is not None or self._book.ending is not None
+        return self._book.is_over
 
 
 def _error_of(trial: Any) -> Exception | None:

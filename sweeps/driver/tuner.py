@@ -5,7 +5,7 @@ keeps its own state in a temporary folder, and nothing of it is ever read again:
 done is decided from the ledger.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -17,14 +17,14 @@ from ray.tune.schedulers import FIFOScheduler
 
 from sweeps.cluster.local import credentials_hidden
 from sweeps.definition.find import SearchPath
-from sweeps.definition.resolve import Resolved, Versions
+from sweeps.definition.resolve import Resolved
 from sweeps.definition.sweep_file import SweepFile
 from sweeps.driver.account import Book
 from sweeps.driver.control import Control, Ending
+from sweeps.driver.feed import Feed, Following
 from sweeps.driver.progress import Progress
 from sweeps.driver.ray_callback import Brake, Watcher, explain, name_of
 from sweeps.errors import ClusterError
-from sweeps.planning.arrays import Array
 from sweeps.planning.shares import Share
 from sweeps.records.ledger import Ledger
 from sweeps.storage.scratch import scratch
@@ -37,24 +37,19 @@ SPARE = 32
 
 def run_trials(
     sweep: SweepFile,
-    arrays: Sequence[Array],
     ledger: Ledger,
     share: Share,
     *,
+    following: Following,
     control: Control,
-    until: Mapping[str, int],
-    versions: Mapping[str, Versions],
     resolved: Resolved,
     search: SearchPath,
     on_cluster: bool,
     progress: Progress,
 ) -> Ending | None:
-    """Run these trials to their ends, as many at once as their share allows.
+    """Run trials to their ends, as many at once as their share allows, until none follows.
 
     Args:
-        arrays: the trials, by who trains with whom.
-        until: the epoch at which each stops for now, by id; those that are not here, at their end.
-        versions: the code and the data that each is run with, by id.
         search: where the trainable's module is looked for.
 
     Returns:
@@ -67,10 +62,7 @@ def run_trials(
     """
     book = Book(
         ledger,
-        [trial for array in arrays for trial in array],
         progress,
-        until=until,
-        versions=versions,
         metric=sweep.metric,
         mode=sweep.mode,
         keep_best=sweep.keep_best,
@@ -98,38 +90,23 @@ def run_trials(
         spare=sum(node.cpus for node in share.nodes) - share.cpu * share.at_once,
     )
     with book:
-        while arrays and not (book.fatal or book.ending):
-            watcher = Watcher(book, control)
-            _fit(sweep.name, arrays, job, book, watcher, share.at_once)
-            arrays = _still_to_run(arrays, book)
+        feed = Feed(book, control, following)
+        while feed.has_more():
+            _fit(sweep.name, feed, job, book, Watcher(book, control), share.at_once)
     if book.fatal:
         raise book.fatal
     return book.ending
 
 
-def _still_to_run(arrays: Sequence[Array], book: Book) -> list[Array]:
-    """What Ray Tune has left: arrays that it did not get to, and alone what failed in one."""
-    again = [tuple(trial for trial in array if book.is_waiting(trial.id)) for array in arrays]
-    together = [tuple(t for t in array if not book.must_go_alone(t.id)) for array in again]
-    alone = [(t,) for array in again for t in array if book.must_go_alone(t.id)]
-    return [array for array in together if array] + alone
-
-
-def _fit(
-    name: str, arrays: Sequence[Array], job: Job, book: Book, watcher: Watcher, at_once: int
-) -> None:
-    """One run of Ray Tune, one of its trials per array.
-
-    Ray Tune copies the whole grid for every point of it, so a point is one text: the folders of the
-    array's trials.
-    """
+def _fit(name: str, feed: Feed, job: Job, book: Book, watcher: Watcher, at_once: int) -> None:
+    """One run of Ray Tune, one of its trials per array; it ends early only if Ray gives up."""
     spare = max(SPARE, at_once) if job.on_cluster else 0
-    grid = [SEPARATOR.join(book.records[trial.id].path for trial in array) for array in arrays]
     with scratch() as folder:
         tuner = tune.Tuner(
             tune.with_resources(ray_trainable(job), _request(job)),
-            param_space={"array": tune.grid_search(grid)},
             tune_config=tune.TuneConfig(
+                search_alg=feed,
+                num_samples=-1,
                 reuse_actors=True,
                 scheduler=InOrder(),
                 max_concurrent_trials=at_once + spare,
@@ -155,6 +132,8 @@ def _fit(
                 raise ClusterError(f"Ray Tune gave up: {failure.summary}") from error
             for key in running:
                 book.fail(key, failure)
+        finally:
+            feed.over()
 
 
 class Silent(TrialProgressCallback):

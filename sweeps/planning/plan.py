@@ -1,6 +1,6 @@
 """What a run has to do: a pure function of the wanted trials and the records on disk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sweeps.definition.resolve import Versions
@@ -21,6 +21,7 @@ class Plan:
         until: the epoch to which each trains for now, by id; those that are not here, to their end.
         paused: those of ``resume`` that go on from a rung, by id.
         stopped: those of ``keep`` that did not come to their end, by id.
+        under_way: being trained already.
         round: of a search, how many have been decided before.
     """
 
@@ -29,6 +30,7 @@ class Plan:
     retry: tuple[Trial, ...] = ()
     new: tuple[Trial, ...] = ()
     leave: tuple[Trial, ...] = ()
+    under_way: tuple[Trial, ...] = ()
     reached: Mapping[str, int] = field(default_factory=dict)
     until: Mapping[str, int] = field(default_factory=dict)
     paused: frozenset[str] = frozenset()
@@ -46,7 +48,7 @@ class Plan:
         return self.resume + self.retry + self.new
 
     def __str__(self) -> str:
-        total = len(self.keep) + len(self.todo) + len(self.leave)
+        total = len(self.keep) + len(self.todo) + len(self.leave) + len(self.under_way)
         finished = [trial for trial in self.keep if trial.id not in self.stopped]
         parts = [
             (finished, "finished"),
@@ -54,6 +56,7 @@ class Plan:
             (self.resume, f"continued{self._from()}"),
             (self.retry, "tried again"),
             (self.new, "new"),
+            (self.under_way, "under way"),
             (self.leave, "left as they are"),
         ]
         detail = ", ".join(f"{len(trials)} {word}" for trials, word in parts if trials)
@@ -77,6 +80,22 @@ class Plan:
             new=(),
             leave=tuple(others),
             stopped=self.stopped - chosen,
+        )
+
+    def beside(self, busy: Collection[str]) -> "Plan":
+        """Of this plan what may begin while these trials, by id, are under way."""
+
+        def others(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+            return tuple(trial for trial in trials if trial.id not in busy)
+
+        return replace(
+            self,
+            keep=others(self.keep),
+            resume=others(self.resume),
+            retry=others(self.retry),
+            new=others(self.new),
+            leave=others(self.leave),
+            under_way=tuple(t for t in self.keep + self.todo + self.leave if t.id in busy),
         )
 
     def without_retries(self) -> "Plan":

@@ -7,12 +7,13 @@ on, the others are stopped. Without halving there is one rung, the whole budget;
 all configurations are of the first round.
 
 Nothing depends on which trial was faster. So a search that was killed, and is decided anew from its
-records, is the same search.
+records, is the same search. Some of it is certain before a round is complete: a configuration goes
+on if it would even with all those that are still under way before it.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Literal, Protocol
 
@@ -88,6 +89,8 @@ class Decision:
         told: what each configuration came to, by the id of its first trial.
         done: whether the search has come to its end.
         round: how many rounds are complete.
+        ahead: of those that go on whatever the rest of the round comes to, how many epochs each
+            trains next, by id; ``None`` is to its end.
     """
 
     trials: tuple[Trial, ...]
@@ -96,6 +99,12 @@ class Decision:
     told: Mapping[str, Told]
     done: bool
     round: int = 0
+    ahead: Mapping[str, int | None] = field(default_factory=dict)
+
+    def hurried(self) -> "Decision":
+        """With those that go on in any case doing so before their round is complete."""
+        until = {**self.until, **self.ahead}
+        return replace(self, until={key: n for key, n in until.items() if n is not None})
 
 
 @dataclass
@@ -157,7 +166,7 @@ class Searching:
                     self._proposer.tell(entry.group, told)
             self._entries += [_Entry(group) for group in self._proposer.propose()]
             self._round += 1
-        return self._decision()
+        return self._decision(self._ahead(look))
 
     def _budget(self, entry: _Entry) -> int | None:
         return self._rungs[entry.rung] if self._rungs else None
@@ -167,47 +176,78 @@ class Searching:
 
     def _is_under_way(self, entry: _Entry, look: Look) -> bool:
         """Whether some trial is still to come to the rung, and all others may yet."""
-        found = [look(trial) for trial in entry.group]
-        if entry.key in self._settled or any(r is not None and is_lost(r) for r in found):
+        if entry.key in self._settled or self._lost(entry, look):
             return False
-        budget = self._budget(entry)
+        found, budget = [look(trial) for trial in entry.group], self._budget(entry)
         return not all(r is not None and has_reached(r, budget) for r in found)
+
+    def _lost(self, entry: _Entry, look: Look) -> Record | None:
+        """The first of its trials that has come to no result at its rung, or before.
+
+        What happens to one on its way to the next rung is of that rung.
+        """
+        passed = None if self._is_last(entry) else self._budget(entry)
+        found = [record for trial in entry.group if (record := look(trial))]
+        return next((r for r in found if is_lost(r) and not has_passed(r, passed)), None)
 
     def _value(self, entry: _Entry, look: Look) -> float | None:
         """The mean over seeds at the rung: one lucky seed does not carry a configuration."""
+        if self._lost(entry, look):
+            return None
         found = [look(trial) for trial in entry.group]
         budget = self._budget(entry)
         measure = self._score if self._is_last(entry) else self._measure
-        values = [
-            measure(record.history[:budget]) if record and not is_lost(record) else None
-            for record in found
-        ]
+        values = [measure(record.history[:budget]) if record else None for record in found]
         known = [value for value in values if value is not None]
         return fmean(known) if len(known) == len(values) else None
 
     def _ranks(self, rung: int) -> dict[str, tuple[int, int]]:
         """The places of all that have been at a rung, from 1, and how many these are."""
-        field = [entry for entry in self._entries if len(entry.values) > rung]
-        values = {e.key: e.values[rung] for e in field}
-        order = sorted(values, key=lambda key: math.inf if (v := values[key]) is None else v)
-        return {key: (place, len(order)) for place, key in enumerate(order, 1)}
+        values = {e.key: e.values[rung] for e in self._entries if len(e.values) > rung}
+        return {key: (place, len(values)) for place, key in enumerate(_in_order(values), 1)}
+
+    def _ahead(self, look: Look) -> dict[str, int | None]:
+        """Those of the round under way that go on even if the rest of it comes before them."""
+        found: dict[str, int | None] = {}
+        active = [entry for entry in self._entries if entry.told is None]
+        for rung, budget in enumerate(self._rungs[:-1]):
+            here = {entry.key: entry for entry in active if entry.rung == rung}
+            done = {key for key, entry in here.items() if not self._is_under_way(entry, look)}
+            values = {
+                e.key: self._value(e, look) if e.key in done else e.values[rung]
+                for e in self._entries
+                if e.key in done or len(e.values) > rung
+            }
+            unknown = len(here) - len(done)
+            certain = max(0, self._places(len(values) + unknown) - unknown)
+            is_next_last = rung + 2 == len(self._rungs)
+            for key in _in_order(values)[:certain]:
+                goes_on = key in done - self._settled.keys() and values[key] is not None
+                group = here[key].group if goes_on else ()
+                if all(_keeps(look(trial), budget) for trial in group):
+                    following = None if is_next_last else self._rungs[rung + 1]
+                    found |= {trial.id: following for trial in group}
+        return found
+
+    def _places(self, size: int) -> int:
+        """How many of so many go on."""
+        return max(1, size // self._factor)
 
     def _conclude(self, entry: _Entry, look: Look, ranks: Sequence[Ranks]) -> Told | None:
         """What a configuration has come to at its rung; ``None`` if it goes on."""
         budget, value = self._budget(entry) or 0, entry.values[-1]
         if told := self._settled.get(entry.key):
             return told if self._is_last(entry) or told.step <= budget else None
-        found = [record for trial in entry.group if (record := look(trial))]
-        if lost := next((record for record in found if is_lost(record)), None):
+        if lost := self._lost(entry, look):
             return Told(state_of(lost), None, budget)
         if self._is_last(entry):
             return Told("complete" if value is not None else "diverged", value, budget)
         rank, size = ranks[entry.rung][entry.key]
-        if rank <= max(1, size // self._factor):
+        if rank <= self._places(size):
             return None
         return Told("stopped", value, budget, f"rank {rank} of {size} at epoch {budget}")
 
-    def _decision(self) -> Decision:
+    def _decision(self, ahead: Mapping[str, int | None]) -> Decision:
         until: dict[str, int] = {}
         for entry in self._entries:
             budget = entry.told.step if entry.told else self._budget(entry)
@@ -222,6 +262,7 @@ class Searching:
             told,
             len(told) == len(self._entries),
             self._round,
+            ahead,
         )
 
 
@@ -244,11 +285,32 @@ def is_lost(record: Record) -> bool:
     )
 
 
+def has_passed(record: Record, budget: int | None) -> bool:
+    """Whether a trial that is lost was so only on its way from there to the next rung.
+
+    What makes a trial diverge is a report, and that of the rung is of the rung; an error comes
+    after the last report.
+    """
+    if budget is None:
+        return False
+    return len(record.history) >= budget + (record.status is not Status.FAILED)
+
+
 def has_reached(record: Record, budget: int | None) -> bool:
     """Whether a trial has trained so far, or ended before by itself."""
     if record.status is Status.FINISHED and (budget is None or record.recorded == record.config):
         return True
     return budget is not None and len(record.history) >= budget
+
+
+def _in_order(values: Mapping[str, float | None]) -> list[str]:
+    """From the best to those that have no value."""
+    return sorted(values, key=lambda key: math.inf if (v := values[key]) is None else v)
+
+
+def _keeps(record: Record | None, budget: int) -> bool:
+    """Whether a trial goes on from where it is at a rung: else it trains up to there once more."""
+    return record is not None and any(report.checkpoint for report in record.history[budget - 1 :])
 
 
 def state_of(record: Record) -> Literal["stopped", "diverged", "failed"]:

@@ -52,17 +52,18 @@ class World:
         if len(record.history) >= goal:
             return False
         kind = self.fails(trial)
-        if kind == "failed":
+        if kind == "failed" or (kind == "fails later" and record.history):
             self.records[trial.id] = replace(record, status=Status.FAILED)
             return True
-        if kind == "diverged" and len(record.history) == 1:
+        epoch = len(record.history) + 1
+        report = Report(epoch, {"loss": loss_of(trial.config, epoch)}, 1.0, f"{epoch}.pt")
+        history = [*record.history, report]
+        if kind == "diverged" and epoch == 2:
+            error = "diverged: loss is nan at epoch 2"
             self.records[trial.id] = replace(
-                record, status=Status.STOPPED, until=None, error="diverged: loss is nan at epoch 1"
+                record, status=Status.STOPPED, until=None, error=error, history=history
             )
             return True
-        epoch = len(record.history) + 1
-        report = Report(epoch, {"loss": loss_of(trial.config, epoch)}, 1.0)
-        history = [*record.history, report]
         status = Status.RUNNING if epoch < goal else Status.STOPPED
         status = Status.FINISHED if epoch == BUDGET else status
         self.records[trial.id] = replace(
@@ -97,15 +98,25 @@ def tpe(settled: Any = None, halved: bool = True) -> Searching:
     return Searching(proposer, rungs, 3, last, last, settled)
 
 
-def run(make: Callable[[], Searching], world: World, shuffle: int | None = None) -> Decision:
-    """Train until the search is done, in any order within a round."""
+def run(
+    make: Callable[[], Searching], world: World, shuffle: int | None = None, *, hurry: bool = False
+) -> Decision:
+    """Train until the search is done, in any order within a round.
+
+    Args:
+        hurry: train one at a time, and decide after each what those may do that go on in any case.
+    """
     generator, searching = random.Random(shuffle), make()  # noqa: S311
     while not (decision := searching.advance(world.look)).done:
-        trials = list(decision.trials)
+        now = decision.hurried() if hurry else decision
+        trials = list(now.trials)
         if shuffle is not None:
             generator.shuffle(trials)
-        progress = [world.step(t, decision.until.get(t.id)) for t in trials]
-        assert any(progress), "a search that waits for nothing"
+        progress = (world.step(t, now.until.get(t.id)) for t in trials)
+        assert any(progress if hurry else list(progress)), "a search that waits for nothing"
+    for trial in decision.trials:  # what is under way as the search is done
+        while world.step(trial, decision.until.get(trial.id)):
+            pass
     return decision
 
 
@@ -256,3 +267,41 @@ def test_with_a_sampler_the_next_begin_while_the_best_go_on() -> None:
     assert len(second.trials) == 24
     budgets = [second.until.get(t.id) for t in second.trials]
     assert budgets.count(3) == 4 and budgets.count(1) == 20
+
+
+WORLDS = {
+    "all well": lambda trial: None,
+    "some fail": lambda trial: "failed" if int(trial.id, 36) % 5 == 0 else None,
+    "some fail later": lambda trial: "fails later" if int(trial.id, 36) % 2 == 0 else None,
+    "some diverge": lambda trial: "diverged" if int(trial.id, 36) % 3 == 0 else None,
+}
+
+
+@pytest.mark.parametrize("fails", WORLDS.values(), ids=WORLDS)
+@pytest.mark.parametrize("make", [lambda: halving(12, 2), tpe], ids=["halving", "tpe"])
+@pytest.mark.parametrize("shuffle", range(3))
+def test_who_does_not_wait_for_the_others_comes_to_the_same_end(
+    make: Any, fails: Any, shuffle: int
+) -> None:
+    waiting, hurrying = World(fails), World(fails)
+    expected = table(run(make, waiting), waiting)
+    assert table(run(make, hurrying, shuffle, hurry=True), hurrying) == expected
+    assert table(make().advance(hurrying.look), hurrying) == expected, "from the records alone"
+
+
+def test_who_is_certain_to_go_on_does_so_before_the_others_are_there() -> None:
+    world, searching = World(), halving(12)
+    trials = sorted(searching.advance(world.look).trials, key=lambda t: loss_of(t.config, 1))
+    for trial in trials[:8]:  # the best, with 4 places and 4 still under way
+        world.step(trial, 1)
+    assert not searching.advance(world.look).ahead
+    for count, trial in enumerate(trials[8:-1], 1):
+        world.step(trial, 1)
+        decision = searching.advance(world.look)
+        assert decision.ahead == dict.fromkeys([t.id for t in trials[:count]], 3)
+        assert decision.round == 0 and decision.hurried().until[trials[0].id] == 3
+    world.records[trials[0].id] = replace(
+        before := world.records[trials[0].id],
+        history=[replace(report, checkpoint=None) for report in before.history],
+    )
+    assert trials[0].id not in searching.advance(world.look).ahead, "it would train anew"
