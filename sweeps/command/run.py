@@ -103,8 +103,8 @@ def run(
     if sweep.handed:
         more = f"{sweep.handed} more trial{'' if sweep.handed == 1 else 's'}"
         said.print(
-            f"{sweep.file.name}  the run under way was given {more}, which follow when those of"
-            f" its own file are done; see them with: sweeps status {folder} --watch",
+            f"{sweep.file.name}  the run under way was given {more}, which begin once those of"
+            f" its own file have begun; see them with: sweeps status {folder} --watch",
             soft_wrap=True,
         )
         return 0
