@@ -64,7 +64,7 @@ class Rounds:
         if not plan.todo:
             return None
         self.state.prepare(plan)
-        outlook = self.state.look_ahead(plan, self._share)
+        outlook = self.state.look_ahead(plan, self._share, records)
         self._write(outlook)
         return self._announced(outlook)
 
@@ -76,4 +76,5 @@ class Rounds:
         now = self.state, outlook.plan.round
         announce = partial(self._announce, outlook) if self._told != now else None
         self._told = now
-        return Batch(outlook.arrays, outlook.plan.until, self.state.versions(), announce)
+        versions = self.state.versions(outlook.plan.todo)
+        return Batch(outlook.arrays, outlook.plan.until, versions, announce)

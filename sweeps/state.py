@@ -108,7 +108,7 @@ class State:
         self._wanted, self._former, self.ledger = wanted, former, ledger
         self.file = wanted.file
         self._course: Course | None = None
-        self._records: dict[str, Record] | None = None
+        self._before: dict[str, Record] = {}
         self.trials: Sequence[Trial] = wanted.trials
 
     @property
@@ -133,19 +133,19 @@ class State:
             now: the latest records of some trials, by id.
         """
         decision: Decision | None = None
-        self._records, known = None, now or {}
+        known = now or {}
         if self._wanted.file.search:
+
+            def look(trial: Trial) -> Record | None:
+                return None if fresh else known.get(trial.id) or self.ledger.record(trial)
+
             course = self._search(fresh)
-            look = (
-                _nothing if fresh else lambda trial: known.get(trial.id, self.ledger.record(trial))
-            )
             decision = course.decide(look)
             decision = decision.hurried() if self.goes_ahead else decision
             self._course = None if fresh else course
             self.trials = decision.trials
             self._former.look_at(self.trials)
-        others = [trial for trial in self.trials if trial.id not in known]
-        records = {} if fresh else {**known, **self.ledger.records(others)}
+        records = {} if fresh else self._records_of(self.trials, known)
         plan = decide(self.trials, records, self._wanted.budget, decision)
         return plan.only(retry) if retry else plan
 
@@ -153,15 +153,22 @@ class State:
         """Get the data of what is new."""
         self._wanted.resolved.prepare(trial.config for trial in plan.new)
 
-    def look_ahead(self, plan: Plan, share: Share) -> Outlook:
-        """Put the trials into arrays, or say why each trains alone."""
+    def look_ahead(
+        self, plan: Plan, share: Share, now: Mapping[str, Record] | None = None
+    ) -> Outlook:
+        """Put the trials into arrays, or say why each trains alone.
+
+        Args:
+            now: the latest records of some trials, by id.
+        """
         file, ledger = self._wanted.file, self.ledger
         arrays = self._former.form(plan, share, ledger.formed())
         why_alone, apart = self._former.reasons(arrays)
-        records = ledger.records(plan.keep + plan.todo + plan.leave)
-        notes = [*damage_notes(records.values()), *stale(plan, records, self.versions())]
-        begun = sum(trial.origin is None for trial in self.trials)
-        size = size_line(file.space, begun // file.seeds, file.search)
+        records = self._records_of(plan.keep + plan.todo + plan.leave, now or {})
+        begun = self.versions(plan.keep + plan.resume)
+        notes = [*damage_notes(records.values()), *stale(plan, records, begun)]
+        first = sum(trial.origin is None for trial in self.trials)
+        size = size_line(file.space, first // file.seeds, file.search)
         if self._course and len(self._course.rungs) > 1:
             size += f"; rungs at epochs {', '.join(map(str, self._course.rungs))}"
         if file.search and file.search.population:
@@ -206,10 +213,10 @@ class State:
         file = self._wanted.file
         if file.stop_after is None:
             return None
-        if self._records is None or now is None:
-            self._records = self.ledger.records(self.trials)
+        known = {**self._before, **now} if now else {}
+        self._before |= self.ledger.records(t for t in self.trials if t.id not in known)
         measure = measure_of(file.metric, file.mode, file.select)
-        return enough(file.stop_after, self.trials, {**self._records, **(now or {})}, measure)
+        return enough(file.stop_after, self.trials, {**self._before, **(now or {})}, measure)
 
     def inherit(self, plan: Plan) -> None:
         """Give those that are to go on from another trial the beginning that they have from it."""
@@ -257,9 +264,16 @@ class State:
             )
         )
 
-    def versions(self) -> dict[str, Versions]:
-        """What the results depend on beside the configurations, by id."""
-        return self._wanted.resolved.versions(self.trials)
+    def versions(self, trials: Sequence[Trial]) -> dict[str, Versions]:
+        """What the results of these depend on beside their configurations, by id."""
+        return self._wanted.resolved.versions(trials)
+
+    def _records_of(
+        self, trials: Sequence[Trial], now: Mapping[str, Record]
+    ) -> Mapping[str, Record]:
+        """The records of these trials, as they are known to be now or else from the disk."""
+        known = {t.id: r for t in trials if (r := now.get(t.id)) and r.config == t.config}
+        return known | self.ledger.records(t for t in trials if t.id not in known)
 
     def _search(self, fresh: bool = False) -> Course:
         """The search as far as the directory has it."""
@@ -285,7 +299,3 @@ class State:
         goal = plan.until.get(trial.id, whole if isinstance(whole, int) else None)
         done = len(records[trial.id].history) if trial.id in records else 0
         return None if goal is None else max(0, goal - done)
-
-
-def _nothing(trial: Trial) -> None:
-    """The record of a trial that has none."""

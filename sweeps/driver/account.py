@@ -96,7 +96,6 @@ class Book:
     def expect(self, batch: Batch) -> None:
         """These trials are to be run now, as if for the first time, or on from where they stand."""
         trials = [trial for array in batch.arrays for trial in array]
-        is_shown = self._is_shown and not batch.announce and trials[0].id in self.records
         self.records |= self._ledger.records(trials)
         self._versions |= batch.versions
         for trial in trials:
@@ -105,13 +104,12 @@ class Book:
             self._until.pop(key, None)
             self._set(key, status=Status.PENDING)
         self._until |= {t.id: batch.until[t.id] for t in trials if t.id in batch.until}
-        if is_shown:
+        if batch.announce is None:
             for trial in trials:
                 self._tell(self._progress.goes_on, self.records[trial.id])
             return
         self._hide()
-        if batch.announce:
-            batch.announce()
+        self._tell(batch.announce)
         self._tell(self._progress.begin, self.records)
         self._is_shown = True
 
