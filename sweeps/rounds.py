@@ -1,9 +1,10 @@
 """What a run does next: decided from the records, written down, announced; then decided again."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from sweeps.driver.control import Control
+from sweeps.errors import SweepsError
 from sweeps.planning.batch import Batch
 from sweeps.planning.shares import Share
 from sweeps.records.record import Record
@@ -37,20 +38,42 @@ class Rounds:
         self._retry, self._widened, self._announce = retry, widened, announce
         self.first = state.look_ahead(state.decide(retry), share)
         self._told: tuple[State, int] | None = None
+        self._settled: tuple[State, int] | None = None
+        self._error: SweepsError | None = None
 
     def begin(self) -> None:
         """Write down what the run begins with."""
         self._write(self.first)
 
-    def following(self, records: Mapping[str, Record], busy: Collection[str]) -> Batch | None:
+    def end(self) -> None:
+        """Write down what it has come to."""
+        self.state.decide()
+        self.state.settle()
+        self.state.describe()
+
+    def following(
+        self, records: Mapping[str, Record], busy: Mapping[str, int | None]
+    ) -> Batch | None:
         """What may begin now; ``None`` if nothing may.
+
+        What keeps others from beginning is raised once those that are under way have ended.
 
         Args:
             records: the latest of the trials that this run has run, by id.
-            busy: the ids of those that are under way.
+            busy: up to which epoch those train that are under way, by id; ``None`` is to their end.
         """
         if self._told is None:
             return self._announced(self.first)
+        if self._error is None:
+            try:
+                return self._next(records, busy)
+            except SweepsError as error:
+                self._error = error
+        if not busy:
+            raise self._error
+        return None
+
+    def _next(self, records: Mapping[str, Record], busy: Mapping[str, int | None]) -> Batch | None:
         wider = self._control.wider
         if self._retry or not (self.state.file.search or wider):
             return None
@@ -58,9 +81,11 @@ class Rounds:
             return None
         while wider:
             self.state = self._widened(wider.pop(0))
-        plan = self.state.decide(now=records).without_retries().beside(busy)
-        if self._told != (self.state, plan.round):
+        plan = self.state.decide(now=records, busy=busy).without_retries(records)
+        now = self.state, plan.round
+        if now not in (self._told, self._settled):
             self.state.settle()
+            self._settled = now
         if not plan.todo:
             return None
         self.state.prepare(plan)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from sweeps.definition.resolve import Resolved, Versions
@@ -108,7 +109,8 @@ class State:
         self._wanted, self._former, self.ledger = wanted, former, ledger
         self.file = wanted.file
         self._course: Course | None = None
-        self._before: dict[str, Record] = {}
+        self._others: dict[str, Record] = {}
+        self._stopped: Mapping[str, str] = {}
         self.trials: Sequence[Trial] = wanted.trials
 
     @property
@@ -117,7 +119,8 @@ class State:
 
         In arrays they may not: which of them were there to be put together would be chance.
         """
-        return bool(self.file.search) and self._former.why_alone is not None
+        halving = self.file.search.halving if self.file.search else None
+        return halving is not None and self._former.why_alone is not None
 
     def decide(
         self,
@@ -125,29 +128,38 @@ class State:
         *,
         fresh: bool = False,
         now: Mapping[str, Record] | None = None,
+        busy: Mapping[str, int | None] = MappingProxyType({}),
     ) -> Plan:
         """What is to be done, by the file and the records.
 
         Args:
             fresh: as if there were none.
-            now: the latest records of some trials, by id.
+            now: the latest records of the trials that a run has run, by id.
+            busy: up to which epoch those train that are under way, by id; ``None`` is to their end.
         """
         decision: Decision | None = None
-        known = now or {}
         if self._wanted.file.search:
 
             def look(trial: Trial) -> Record | None:
-                return None if fresh else known.get(trial.id) or self.ledger.record(trial)
+                if fresh:
+                    return None
+                record = self._records_of((trial,), now)[trial.id]
+                return self._on_its_way(record, busy[trial.id]) if trial.id in busy else record
 
             course = self._search(fresh)
             decision = course.decide(look)
             decision = decision.hurried() if self.goes_ahead else decision
-            self._course = None if fresh else course
+            self._course, self._stopped = None if fresh else course, decision.stopped
             self.trials = decision.trials
             self._former.look_at(self.trials)
-        records = {} if fresh else self._records_of(self.trials, known)
+        records = {} if fresh else self._records_of(self.trials, now)
         plan = decide(self.trials, records, self._wanted.budget, decision)
-        return plan.only(retry) if retry else plan
+        return (plan.only(retry) if retry else plan).beside(busy)
+
+    def _on_its_way(self, record: Record, until: int | None) -> Record:
+        """A trial under way: that it has come to where it is going is known once it has ended."""
+        goal = until or record.config.get(self._wanted.budget or "")
+        return replace(record, history=record.history[: goal - 1]) if goal else record
 
     def prepare(self, plan: Plan) -> None:
         """Get the data of what is new."""
@@ -164,7 +176,7 @@ class State:
         file, ledger = self._wanted.file, self.ledger
         arrays = self._former.form(plan, share, ledger.formed())
         why_alone, apart = self._former.reasons(arrays)
-        records = self._records_of(plan.keep + plan.todo + plan.leave, now or {})
+        records = self._records_of(plan.keep + plan.todo + plan.leave, now)
         begun = self.versions(plan.keep + plan.resume)
         notes = [*damage_notes(records.values()), *stale(plan, records, begun)]
         first = sum(trial.origin is None for trial in self.trials)
@@ -213,10 +225,8 @@ class State:
         file = self._wanted.file
         if file.stop_after is None:
             return None
-        known = {**self._before, **now} if now else {}
-        self._before |= self.ledger.records(t for t in self.trials if t.id not in known)
         measure = measure_of(file.metric, file.mode, file.select)
-        return enough(file.stop_after, self.trials, {**self._before, **(now or {})}, measure)
+        return enough(file.stop_after, self.trials, self._records_of(self.trials, now), measure)
 
     def inherit(self, plan: Plan) -> None:
         """Give those that are to go on from another trial the beginning that they have from it."""
@@ -226,10 +236,8 @@ class State:
                 inherit(self.ledger, trial, parent)
 
     def settle(self) -> None:
-        """Record of each trial that the search has stopped why it was."""
-        if self._wanted.file.search is None:
-            return
-        stopped = self._search().decide(self.ledger.record).stopped
+        """Record of each trial that the search has stopped why it was, as last decided."""
+        stopped = self._stopped
         for record in self.ledger.records(t for t in self.trials if t.id in stopped).values():
             why, until = stopped[record.id], len(record.history)
             if until and (record.status, record.error) != (Status.STOPPED, why):
@@ -269,11 +277,19 @@ class State:
         return self._wanted.resolved.versions(trials)
 
     def _records_of(
-        self, trials: Sequence[Trial], now: Mapping[str, Record]
-    ) -> Mapping[str, Record]:
-        """The records of these trials, as they are known to be now or else from the disk."""
-        known = {t.id: r for t in trials if (r := now.get(t.id)) and r.config == t.config}
-        return known | self.ledger.records(t for t in trials if t.id not in known)
+        self, trials: Sequence[Trial], now: Mapping[str, Record] | None
+    ) -> dict[str, Record]:
+        """The records of these trials: of those that a run has run, as it knows them.
+
+        All others stay as they are while it goes on, and are read once.
+        """
+        if now is None:
+            self._others = {}
+        known = {**self._others, **(now or {})}
+        found = {t.id: r for t in trials if (r := known.get(t.id)) and r.config == t.config}
+        read = self.ledger.records(trial for trial in trials if trial.id not in found)
+        self._others |= read
+        return found | read
 
     def _search(self, fresh: bool = False) -> Course:
         """The search as far as the directory has it."""

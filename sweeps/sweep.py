@@ -220,7 +220,7 @@ class Sweep:
 
         ledger = state.ledger
         hours = self.file.stop_after.hours if self.file.stop_after else None
-        control = Control(ledger, hours, state.enough)
+        control = Control(ledger, hours, lambda now: rounds.state.enough(now))
         rounds = Rounds(state, share, control, retry, partial(self._widened, ledger), announce)
         plan = rounds.first.plan
         manifest.add_run(
@@ -244,8 +244,7 @@ class Sweep:
             on_cluster=on_cluster,
             progress=progress,
         )
-        rounds.state.settle()
-        rounds.state.describe()
+        rounds.end()
         return ending
 
     def _widened(self, ledger: Ledger, request: Request) -> State:

@@ -56,7 +56,10 @@ def checkpoint_line(results: Results, folder: str) -> str | None:
     if path := row.checkpoint:
         return f"its checkpoint: {join(folder, path)}, of its best epoch; {why}"
     if was == "kept":
-        why += ": a trial keeps its last, and its best by the metric and mode that it ran with"
+        why += (
+            ": a trial keeps its last, and the best of a sweep keep their best, by the metric, mode"
+            " and select that they ran with (keep_best)"
+        )
     return f"its checkpoint: {why}"
 
 

@@ -76,7 +76,7 @@ class Book:
             if record.status is Status.FINISHED:
                 self._best.add(record)
         self._ledger = ledger
-        self._until: dict[str, int] = {}
+        self._until: dict[str, int | None] = {}
         self._versions: dict[str, Versions] = {}
         self._patience = patience
         self._writes_events = writes_events
@@ -96,20 +96,21 @@ class Book:
     def expect(self, batch: Batch) -> None:
         """These trials are to be run now, as if for the first time, or on from where they stand."""
         trials = [trial for array in batch.arrays for trial in array]
+        are_shown = batch.announce is None and all(trial.id in self.records for trial in trials)
         self.records |= self._ledger.records(trials)
         self._versions |= batch.versions
+        self._until |= {trial.id: batch.until.get(trial.id) for trial in trials}
+        self._best.expect(self._ledger.overview().trials)
         for trial in trials:
-            key = trial.id
-            self.failures.expect(key)
-            self._until.pop(key, None)
-            self._set(key, status=Status.PENDING)
-        self._until |= {t.id: batch.until[t.id] for t in trials if t.id in batch.until}
-        if batch.announce is None:
-            for trial in trials:
+            self.failures.expect(trial.id)
+            self._set(trial.id, status=Status.PENDING)
+            if are_shown:
                 self._tell(self._progress.goes_on, self.records[trial.id])
+        if are_shown:
             return
         self._hide()
-        self._tell(batch.announce)
+        if batch.announce:
+            self._tell(batch.announce)
         self._tell(self._progress.begin, self.records)
         self._is_shown = True
 
@@ -144,9 +145,9 @@ class Book:
             rewrite_history(folder, [replace(r, checkpoint=None, sha256=None) for r in history])
             self._set(key, history=read_history(folder))
 
-    def waiting(self) -> list[str]:
-        """The trials that have not run, or are to be tried again."""
-        return [key for key in self.records if self.is_waiting(key)]
+    def goal(self, key: str) -> int | None:
+        """The epoch at which a trial stops for now; ``None`` if that is its end."""
+        return self._until.get(key)
 
     def is_waiting(self, key: str) -> bool:
         return self.records[key].status in (Status.PENDING, Status.INTERRUPTED)
@@ -255,6 +256,7 @@ class Book:
         self._set(key, history=read_history(self._folder(key)))
         self._update(key, status=Status.STOPPED, error=None)  # last: it seals the others
         self._ledger.store(self.records[key].path)
+        self._sources.end(key)
         self._tell(self._progress.ended, self.records[key])
 
     def stop(self, key: str, why: str) -> None:

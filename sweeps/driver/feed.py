@@ -1,7 +1,7 @@
 """Hands Ray Tune what is to run: an array for each place that is free, as long as there are any."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -14,9 +14,9 @@ from sweeps.planning.batch import Batch
 from sweeps.records.record import Record
 from sweeps.worker.job import SEPARATOR
 
-Following = Callable[[Mapping[str, Record], Collection[str]], Batch | None]
-"""What may begin now, by the latest records of those that have run, while others, by their ids, are
-under way; ``None`` if nothing may."""
+Following = Callable[[Mapping[str, Record], Mapping[str, int | None]], Batch | None]
+"""What may begin now, by the latest records of those that have run, and the epochs up to which
+those train that are under way; ``None`` if nothing may."""
 
 
 class Feed(Searcher):
@@ -33,16 +33,26 @@ class Feed(Searcher):
         self._live: dict[str, Array] = {}
         self._ended: list[Array] = []
         self._changed = True
+        self._in_vain = 0
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles searchers into its snapshot; this one is of no use there
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """An array; ``None`` if there is none now, ``FINISHED`` if there will be none."""
+        """An array; ``None`` if there is none now, ``FINISHED`` if there will be none.
+
+        Asked twice in a step, Ray Tune itself has nothing under way, whatever it has told of that.
+        """
         if not self.has_more():
-            return None if self._live and not self._book.is_over else Searcher.FINISHED
+            self._in_vain += 1
+            waits = self._live and self._in_vain == 1 and not self._book.is_over
+            return None if waits else Searcher.FINISHED
         array = self._live[trial_id] = self._waiting.popleft()
         return {"array": SEPARATOR.join(self._book.records[trial.id].path for trial in array)}
+
+    def step(self) -> None:
+        """Ray Tune begins another step."""
+        self._in_vain = 0
 
     def has_more(self) -> bool:
         """Whether an array may begin now."""
@@ -68,8 +78,6 @@ class Feed(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Nothing: what is to be done is decided from the records."""
 
-    def restore(self, checkpoint_path: str) -> None: ...
-
     @guarded
     def _refill(self) -> None:
         self._waiting.extend(_still_to_run(self._ended, self._book))
@@ -77,7 +85,8 @@ class Feed(Searcher):
         if self._waiting or not (self._changed or self._control.wider):
             return
         self._changed = False
-        busy = [trial.id for array in self._live.values() for trial in array]
+        under_way = [trial.id for array in self._live.values() for trial in array]
+        busy = {key: self._book.goal(key) for key in under_way}
         if batch := self._following(self._book.records, busy):
             self._book.expect(batch)
             self._waiting.extend(batch.arrays)

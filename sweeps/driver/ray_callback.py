@@ -11,6 +11,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError
 
 from sweeps.driver.account import Book
 from sweeps.driver.control import Control
+from sweeps.driver.feed import Feed
 from sweeps.driver.guarded import guarded
 from sweeps.errors import CannotGoOn
 from sweeps.records.folders import id_of
@@ -33,12 +34,15 @@ def name_of(trial: Any) -> str:
 class Watcher(tune.Callback):
     """Ray Tune's events, passed on to the book."""
 
-    def __init__(self, book: Book, control: Control) -> None:
-        self._book, self._control = book, control
+    def __init__(self, book: Book, control: Control, feed: Feed) -> None:
+        self._book, self._control, self._feed = book, control, feed
         self._look_again = time.monotonic() + LOOK_EVERY
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles callbacks into its snapshot; ours are of no use there
+
+    def on_step_begin(self, iteration: int, trials: Any, **_: Any) -> None:
+        self._feed.step()
 
     @guarded
     def on_step_end(self, iteration: int, trials: Any, **_: Any) -> None:

@@ -92,7 +92,7 @@ def run_trials(
     with book:
         feed = Feed(book, control, following)
         while feed.has_more():
-            _fit(sweep.name, feed, job, book, Watcher(book, control), share.at_once)
+            _fit(sweep.name, feed, job, book, Watcher(book, control, feed), share.at_once)
     if book.fatal:
         raise book.fatal
     return book.ending

@@ -98,9 +98,11 @@ class Plan:
             under_way=tuple(t for t in self.keep + self.todo + self.leave if t.id in busy),
         )
 
-    def without_retries(self) -> "Plan":
-        """Of this plan all but what has failed: of a run, that is for good."""
-        return replace(self, retry=(), leave=self.leave + self.retry)
+    def without_retries(self, tried: Collection[str]) -> "Plan":
+        """Of this plan all but what has failed of these, by id: in a run, that is for good."""
+        again = tuple(trial for trial in self.retry if trial.id not in tried)
+        failed = tuple(trial for trial in self.retry if trial.id in tried)
+        return replace(self, retry=again, leave=self.leave + failed)
 
     def _check(self, ids: set[str]) -> set[str]:
         known = {trial.id for trial in self.keep + self.todo}

@@ -280,9 +280,8 @@ def test_the_checkpoint_named_is_of_the_epoch_compared_or_the_reason_is_told(
     finished: Path,
 ) -> None:
     """The mode was the wrong one: what was kept is the best of the other."""
-    run = ("run", "quickstart", "select=best")
-    right = in_process(*run, cwd=finished)
+    right = in_process("run", "quickstart", cwd=finished)
     name = right.stdout.partition("its checkpoint: ")[2].splitlines()[0]
     assert (finished / name).is_file()
-    wrong = in_process(*run, "mode=min", cwd=finished)
+    wrong = in_process("run", "quickstart", "select=best", "mode=min", cwd=finished)
     assert "its checkpoint: that of epoch 1, which is compared, was not kept: a" in wrong.stdout

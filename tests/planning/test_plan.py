@@ -56,6 +56,17 @@ def test_failed_trials_alone_are_tried_again_on_request() -> None:
         plan.only(["finished"])
 
 
+def test_what_has_failed_in_this_run_is_not_tried_again_in_it_and_what_is_under_way_is_left() -> (
+    None
+):
+    wanted = [Trial(key, {}, key) for key in "abcd"]
+    records = {key: Record(key, {}, key, Status.FAILED) for key in "ab"}
+    plan = decide(wanted, records).without_retries({"a", "c"}).beside({"c": None})
+    assert [t.id for t in plan.todo] == ["b", "d"]
+    assert [t.id for t in plan.under_way] == ["c"]
+    assert str(plan) == ("4 trials: 1 tried again, 1 new, 1 under way, 1 left as they are")
+
+
 @pytest.mark.parametrize(("wanted", "count"), [(3, 0), (5, 0), (8, 1)])
 def test_a_finished_trial_goes_on_if_it_is_to_train_longer(wanted: int, count: int) -> None:
     trial = Trial("a", {"epochs": wanted}, "a")
