@@ -17,9 +17,11 @@ from typer.testing import CliRunner
 from sweeps.command.cli import app
 
 STARTS_RAY = ("run", "submit")
+PATIENCE = 600
+"""Seconds after which what a test waits for will not come; no promise, as machines may be slow."""
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """Poll until a condition holds, and return what it returned."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -37,7 +39,7 @@ def run_command(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedP
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
         check=False,
     )
     if arguments[0] in STARTS_RAY and done.returncode != 2 and not marked.get():

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands import inside, marked, run_command, wait_until
+from tests.commands import PATIENCE, inside, marked, run_command, wait_until
 from tests.shared import finished, quickstart, ray_of_tests, run_here
 from trainer import prepare
 
@@ -69,7 +69,7 @@ class Board:
             request.add_header("Content-Type", "application/json")
         # not urlopen: it keeps the proxies of whichever test was the first to use it
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(request, timeout=30) as answer:
+        with direct.open(request, timeout=PATIENCE) as answer:
             return json.load(answer)
 
     def hparams(self) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import pytest
 import sweeps
 import trainer
 from sweeps import Sweep, Trainable
+from tests.commands import PATIENCE
 from tests.drivers import RunningRay
 
 
@@ -50,7 +51,7 @@ def test_help_and_plan_import_neither_ray_nor_torch(arguments: str, tmp_path: Pa
         "heavy = {'ray', 'torch', 'torchvision', 'tensorboard', 'sklearn', 'pandas'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=PATIENCE)
     assert not list(tmp_path.iterdir())
 
 

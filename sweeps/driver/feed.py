@@ -6,6 +6,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from sweeps.definition.space import Trial
 from sweeps.driver.account import Book
 from sweeps.driver.control import Control
 from sweeps.driver.guarded import guarded
@@ -58,9 +59,14 @@ class Feed(Searcher):
         """Whether an array may begin now."""
         if self._book.is_over:
             return False
+        while self._waiting and not any(map(self._waits, self._waiting[0])):
+            self._waiting.popleft()  # it was stopped before it began
         if not self._waiting:
             self._refill()
         return bool(self._waiting) and not self._book.is_over
+
+    def _waits(self, trial: Trial) -> bool:
+        return self._book.is_waiting(trial.id)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

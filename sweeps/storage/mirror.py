@@ -167,9 +167,11 @@ class Mirror:
         for info in infos:
             path = info.path.removeprefix(self._root).lstrip("/")
             parts = PurePosixPath(path).parts
-            if info.type == FileType.File and not any(part.startswith(".") for part in parts):
-                if ".." in parts or "\\" in path or "\0" in path:
-                    raise StorageError(f"{self.uri} holds {path!r}, which names no file below it")
+            if info.type != FileType.File:
+                continue
+            if ".." in parts or "\\" in path or "\0" in path:
+                raise StorageError(f"{self.uri} holds {path!r}, which names no file below it")
+            if not any(part.startswith(".") for part in parts):
                 found[path] = (info.size, info.mtime_ns or 0)
         return found
 

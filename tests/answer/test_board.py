@@ -18,6 +18,7 @@ from sweeps.records.events import EventLog, session_group
 from sweeps.records.ledger import Ledger
 from sweeps.records.manifest import add_run
 from tests.answer.directory import Made, curve, write_sweep
+from tests.commands import PATIENCE
 from tests.conftest import Board, wait_until
 
 
@@ -136,7 +137,7 @@ def test_a_folder_of_sweeps_is_one_board_and_one_line_tells_where(tmp_path: Path
         board = Board(f"{link.scheme}://{link.netloc}")
         runs = board.wait_for_runs(4)
         process.send_signal(2)
-        rest, errors = process.communicate(timeout=30)
+        rest, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, rest, errors) == (0, "", "")
     assert {run.partition("/")[0] for run in runs} == {"first", "second"}
     asked = parse_qs(link.query)

@@ -18,7 +18,7 @@ from sweeps.answer.report.page import read_report
 from sweeps.answer.results import read_results
 from sweeps.records.record import Status
 from tests.answer.directory import Made, curve, write_sweep
-from tests.commands import run_command
+from tests.commands import PATIENCE, run_command
 from tests.fakes import fake_sweep
 
 BROWSER = shutil.which("chromium")
@@ -86,7 +86,7 @@ class Opened:
         self.page.on("pageerror", lambda error: self.told.append(str(error)))
         self.page.on("request", lambda request: self._ask(request.url))
         self.page.goto(file.as_uri())
-        self.page.locator("html[data-drawn]").wait_for(state="attached", timeout=30_000)
+        self.page.locator("html[data-drawn]").wait_for(state="attached", timeout=1000 * PATIENCE)
 
     def _ask(self, url: str) -> None:
         if not url.startswith(("file:", "data:")):
@@ -189,7 +189,7 @@ def test_a_curve_tells_its_configuration_where_the_pointer_is(browser: Browser, 
     opened = Opened(browser, file)
     opened.page.locator("#curves g.mark-symbol path").first.hover(force=True)
     tip = opened.page.locator("#vg-tooltip-element")
-    tip.get_by_text("lr=").first.wait_for(timeout=5000)
+    tip.get_by_text("lr=").first.wait_for(timeout=1000 * PATIENCE)
 
 
 @needs_browser

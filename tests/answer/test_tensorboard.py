@@ -12,7 +12,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from sweeps.answer.opening import opening
 from sweeps.answer.results import read_results
-from tests.commands import in_process
+from tests.commands import PATIENCE, in_process
 from tests.conftest import Board, boards
 from tests.shared import RunHere
 
@@ -139,7 +139,7 @@ def test_a_browser_shows_twelve_rows_with_metrics_and_every_tab(
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS.split())
         page = browser.new_page(viewport={"width": 1800, "height": 1000})
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(1000 * PATIENCE)
         _see_hparams(page, board)
         _see(page, board, "scalars", "tf-line-chart-data-loader svg .lines, vz-line-chart2")
         _see(page, board, "images", "tf-image-loader img")
@@ -156,7 +156,7 @@ def test_the_link_opens_on_the_metric_with_a_colour_for_each_value_of_what_matte
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS.split())
         page = browser.new_page(viewport={"width": 1800, "height": 1000})
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.goto(board.url + opening(read_results(directory)))
         card = page.locator("metrics-pinned-view").get_by_text("accuracy/test")
         card.first.wait_for()

@@ -37,7 +37,7 @@ class Head:
         for _ in range(3):  # a Ray beside it may take one of the ports before it does
             self._begin(*arguments)
             with contextlib.suppress(pytest.fail.Exception):
-                wait_until(self.answers, "the dashboard to answer", seconds=40)
+                wait_until(self.answers, "the dashboard to answer", seconds=120)
                 return
             self.close()
         pytest.fail("no head that takes jobs could be started")

@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tests.commands import wait_until
+from tests.commands import PATIENCE, wait_until
 from tests.faults.conftest import MARK, marked
 
 HEAD, WORKER = "127.0.0.2", "127.0.0.3"  # of 127.0.0.1 Ray makes the address in the network
@@ -123,7 +123,7 @@ class Machines:
         """Until they let somebody in."""
         wait_until(lambda: is_open(WORKER, self._port), "sshd to listen")
 
-    def ray(self, *arguments: str, seconds: float = 100) -> str:
+    def ray(self, *arguments: str, seconds: float = PATIENCE) -> str:
         """A command of Ray's, as a user types it, to its end; what it said."""
         done = subprocess.run(
             ["ray", *arguments],

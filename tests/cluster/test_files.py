@@ -16,6 +16,7 @@ from packaging.version import Version
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from tests.cluster.machines import ROOT, script
+from tests.commands import PATIENCE
 
 LAUNCHED = ["cluster.yaml", "docs/cluster/on-premises.yaml"]
 ALL = [*LAUNCHED, "docs/cluster/rayjob.yaml"]
@@ -187,7 +188,7 @@ def test_a_spot_notice_is_passed_on_to_ray(tmp_path: Path) -> None:
                 "EVERY": "0",
             },
             check=True,
-            timeout=30,
+            timeout=PATIENCE,
         )
     finally:
         server.shutdown()

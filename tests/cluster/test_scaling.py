@@ -13,7 +13,7 @@ from sweeps.errors import ClusterError
 from sweeps.planning.shares import Node, decide_share
 from tests.cluster.head import Head
 from tests.cluster.test_submit import Submitted
-from tests.commands import wait_until
+from tests.commands import PATIENCE, wait_until
 
 CLUSTER = {
     "cluster_name": "growing",
@@ -57,7 +57,7 @@ def test_a_sweep_waits_for_the_gpus_that_the_cluster_will_add(growing: Head, hom
     process = sweep.begin(*sweep.of_file())
     wait_until((sweep.directory / "manifest.json").exists, "the sweep to begin")
     growing.add_node("--num-cpus=2", "--num-gpus=1")
-    output, said = process.communicate(timeout=120)
+    output, said = process.communicate(timeout=PATIENCE)
     assert (process.returncode, said) == (0, "")
     grown = "4 at once when the cluster has grown (now 0), each with 1 CPU and 0.25 GPU, as gpu is"
     assert grown in output

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.conftest import KEY, Bucket
 from tests.cluster.head import Head, Proxy
-from tests.commands import run_command, wait_until
+from tests.commands import PATIENCE, run_command, wait_until
 from tests.conftest import Board
 from tests.faults.conftest import TOGETHER, Sweep, end, losses
 
@@ -146,7 +146,7 @@ def test_ctrl_c_leaves_a_job_running_which_can_be_followed_and_stopped(
     process = sweep.begin(*sweep.of_file())
     sweep.wait_for_epochs(2, trials=2)
     process.send_signal(signal.SIGINT)
-    output, said = process.communicate(timeout=30)
+    output, said = process.communicate(timeout=PATIENCE)
     job = job_of(output)
     at = f"--address {head.address}"
     assert process.returncode == 130
@@ -160,7 +160,7 @@ def test_ctrl_c_leaves_a_job_running_which_can_be_followed_and_stopped(
     stopped = sweep.submit("--stop", job)
     assert (stopped.returncode, stopped.stderr) == (0, "")
     assert stopped.stdout == f"{job} stopped; submit the same sweep again to go on\n"
-    shown, said = following.communicate(timeout=60)
+    shown, said = following.communicate(timeout=PATIENCE)
     assert following.returncode == 130
     assert "interrupted; 2 trials: 2 interrupted." in shown
     assert said.startswith(f"the job {job} was stopped; what was recorded is kept")
@@ -182,7 +182,7 @@ def test_a_driver_that_is_killed_is_told_of_and_a_cut_connection_is_taken_up_aga
     process = sweep.begin(*sweep.of_file())
     sweep.wait_for_epochs(2, trials=2)
     os.kill(sweep.wait_for_driver(), signal.SIGKILL)
-    output, said = process.communicate(timeout=60)
+    output, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert said == (
         f"error: the job {job_of(output)} ended before its sweep did: its process was ended by"
@@ -195,7 +195,7 @@ def test_a_driver_that_is_killed_is_told_of_and_a_cut_connection_is_taken_up_aga
         sweep.gate.unlink()
         wait_until(lambda: sweep.reports_of(3) == 4, "reports while the connection is cut")
         proxy.mend()
-        output, said = process.communicate(timeout=60)
+        output, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert said.startswith(f"the connection to {proxy.address} was lost: ")
     assert said.count("\n") == 1 and said.endswith("; trying again\n")
@@ -221,7 +221,7 @@ def test_a_connection_that_stays_away_leaves_the_job_running(sweep: Submitted, h
         process = sweep.popen("-c", code, "submit", *arguments)
         sweep.wait_for_epochs(1, trials=1)
         proxy.cut()
-        output, said = process.communicate(timeout=30)
+        output, said = process.communicate(timeout=PATIENCE)
     job = job_of(output)
     assert process.returncode == 1
     assert f"the job {job} goes on\n" in said
@@ -272,7 +272,7 @@ def test_what_only_the_cluster_can_know_is_told_by_the_job(sweep: Submitted) -> 
     }
     jobs = {given: sweep.begin(*sweep.of_file(), *given) for given in told}
     for given, process in jobs.items():
-        said = "".join(process.communicate(timeout=120))
+        said = "".join(process.communicate(timeout=PATIENCE))
         assert process.returncode == 2, said
         assert told[given] in said
         assert "Traceback" not in said

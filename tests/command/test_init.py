@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.definition.sweep_file import examine, read
+from tests.commands import PATIENCE
 from tests.conftest import run_command
 
 
@@ -21,7 +22,7 @@ def test_what_is_written_is_a_sweep_whose_own_test_passes(tmp_path: Path) -> Non
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
     assert tested.returncode == 0, tested.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import PATIENCE
 from tests.fakes import fake_sweep
 
 LOST = {
@@ -38,7 +39,7 @@ def shell(command: str, folder: Path, **env: str) -> subprocess.CompletedProcess
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -76,7 +77,7 @@ def test_parquet_is_not_written_to_a_terminal(folder: Path) -> None:
         cwd=folder,
         stdout=ours,
         stderr=subprocess.PIPE,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     os.close(ours)

@@ -109,6 +109,13 @@ def test_what_failed_in_an_array_follows_alone_and_what_ray_did_not_get_to_as_it
     assert left == [SEPARATOR.join(["trials/d", "trials/e"]), "trials/c", "trials/b", None]
 
 
+def test_what_was_stopped_before_it_began_is_not_handed_out() -> None:
+    world = World([array("a"), array("b"), array("c")])
+    assert world.suggest("1") == "trials/a"
+    world.book.end("b")
+    assert world.suggest("2") == "trials/c"
+
+
 def test_a_wider_file_is_asked_for_at_once() -> None:
     world = World([array("a")])
     world.suggest("1")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands import Done, in_process, run_command, wait_until
+from tests.commands import PATIENCE, Done, in_process, run_command, wait_until
 from tests.shared import RunHere
 
 TRAINABLES = Path(__file__).parents[1]
@@ -240,7 +240,7 @@ def test_ctrl_c_stops_says_how_to_go_on_and_the_same_command_continues(folder: P
     assert "2 running" in running
     assert "running now" in running
     os.killpg(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "2 interrupted" in stderr
     assert "Run the same command to go on" in stderr

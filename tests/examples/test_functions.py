@@ -72,7 +72,6 @@ def _is_row(events: EventAccumulator) -> bool:
     return metadata.SESSION_START_INFO_TAG in content
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("example", METRIC)
 def test_an_example_goes_on_after_a_kill_and_every_point_is_there_once(
     folder: Path, example: str

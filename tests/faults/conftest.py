@@ -16,7 +16,7 @@ import psutil
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
 
-from tests.commands import Done, in_process, wait_until
+from tests.commands import PATIENCE, Done, in_process, wait_until
 from tests.drivers import Driver, RunningRay, start_driver
 from tests.shared import RunHere
 
@@ -57,7 +57,7 @@ class Sweep:
 
     def run(self, *arguments: str, faults: Mapping[int, str] = NONE, **env: str) -> Done:
         """`sweeps run` to its end."""
-        status, stderr = self.wait_for(self.start(*arguments, faults=faults, **env), 240)
+        status, stderr = self.wait_for(self.start(*arguments, faults=faults, **env))
         return Done(status, (self.folder / "stdout").read_text(), stderr)
 
     def go_on(self, run_here: RunHere, *arguments: str) -> Done:
@@ -100,7 +100,7 @@ class Sweep:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
 
-    def wait_for(self, process: Started, seconds: float = 120) -> tuple[int, str]:
+    def wait_for(self, process: Started, seconds: float = PATIENCE) -> tuple[int, str]:
         """The exit status of a run, and what it wrote to standard error."""
         return process.wait(seconds), (self.folder / "stderr").read_text()
 

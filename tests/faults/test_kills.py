@@ -32,7 +32,6 @@ def kill_at_random(sweep: Sweep, chance: random.Random, most: int, *arguments: s
     return most
 
 
-@pytest.mark.timeout(600)
 def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(
     tmp_path_factory: pytest.TempPathFactory,
     ray_of_tests: RunningRay,
@@ -61,7 +60,7 @@ def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(
         Path(figures).write_text(json.dumps(found))
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_a_users_function_killed_at_random_moments_ends_with_the_same_numbers_and_curves(
     tmp_path_factory: pytest.TempPathFactory, ray_of_tests: RunningRay
 ) -> None:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.commands import wait_until
+from tests.commands import PATIENCE, wait_until
 from tests.faults.conftest import MARK, TOGETHER, Sweep, marked, raylets
 
 pytestmark = pytest.mark.own_ray
@@ -133,7 +133,7 @@ class Cluster:
             env={**os.environ, **self.token},
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
 
     def close(self) -> None:
@@ -170,7 +170,7 @@ def test_trials_spread_over_the_nodes_and_a_node_that_dies_costs_no_result(
     os.kill(cluster.raylets()[-1], signal.SIGKILL)
     sweep.wait_to_hear("its Ray worker was killed, or its node was lost; it is tried again")
     gate.unlink()
-    assert sweep.wait_for(process, 120) == (0, "")
+    assert sweep.wait_for(process) == (0, "")
     assert sweep.numbers() == {x: undisturbed[x] for x in range(1, 5)}
 
 
@@ -188,7 +188,7 @@ def test_a_node_that_joins_later_gets_work(
     sweep.wait_for_epochs(2, trials=nodes + 1)
     assert len({node for node, _ in places(sweep)}) == nodes + 1
     gate.unlink()
-    assert sweep.wait_for(process, 120) == (0, "")
+    assert sweep.wait_for(process) == (0, "")
     assert sweep.numbers() == {x: undisturbed[x] for x in range(1, 5)}
 
 
@@ -206,7 +206,7 @@ def test_a_spot_machine_that_is_taken_back_is_no_failure(
     os.kill(taken, signal.SIGKILL)
     sweep.wait_to_hear("interrupted its node was taken back; it goes on elsewhere")
     gate.unlink()
-    assert sweep.wait_for(process, 120) == (0, "")
+    assert sweep.wait_for(process) == (0, "")
     assert sweep.numbers() == {x: undisturbed[x] for x in range(1, 5)}
     assert not list(sweep.directory.glob("trials/*/errors.log"))
 

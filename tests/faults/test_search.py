@@ -39,7 +39,6 @@ def table(sweep: Sweep) -> dict[Any, Any]:
     return {row["id"]: {name: row[name] for name in kept} for row in rows}
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", SEARCHES)
 def test_a_search_killed_at_several_moments_ends_with_the_same_rungs_and_table(
     tmp_path: Path, ray_of_tests: RunningRay, kind: str

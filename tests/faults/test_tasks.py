@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.commands import in_process, run_command, wait_until
 from tests.faults.conftest import Sweep
 from tests.shared import RunHere
@@ -73,7 +71,6 @@ def results(folder: Path, directory: str) -> dict[str, Any]:
     return {key: {name: row[name] for name in kept} for key, row in rows.items()}
 
 
-@pytest.mark.timeout(400)
 def test_a_task_killed_twice_ends_with_the_same_table_and_is_replayed_to_the_bit(
     sweep: Sweep, run_here: RunHere
 ) -> None:
@@ -93,7 +90,6 @@ def test_a_task_killed_twice_ends_with_the_same_table_and_is_replayed_to_the_bit
                     for file in folder.glob("killed/trials/*/history.jsonl")
                 ),
                 f"a trial with {epochs} epochs",
-                seconds=150,
             )
         finally:
             sweep.kill(process)

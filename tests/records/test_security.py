@@ -19,7 +19,7 @@ import torch
 from sweeps.records.checkpoints import checksum
 from sweeps.records.seal import seal
 from tests.command.bad_input.case import sweep
-from tests.commands import run_command, wait_until
+from tests.commands import PATIENCE, run_command, wait_until
 from tests.conftest import Board
 
 pytestmark = pytest.mark.ray
@@ -101,7 +101,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
         ray_logs = b"".join(_ray_logs(commands))
     finally:
         (folder / "looked").touch()
-        stdout, stderr = process.communicate(timeout=120)
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
     return Watched(folder, home, token, listening, answers, attached, commands, ray_logs, done)
 
@@ -145,7 +145,7 @@ def _attach(address: str, **env: str) -> subprocess.CompletedProcess[str]:
         env={**_without_token(), "HOME": "/nonexistent", **env},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

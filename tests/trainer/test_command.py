@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tensorboard.plugins.hparams import api_pb2
 
+from tests.commands import PATIENCE
 from tests.trainer.conftest import Recorder, accumulate, statuses
 from trainer import TrainConfig, train
 from trainer.__main__ import main
@@ -22,7 +23,7 @@ def run(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[s
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -79,7 +80,7 @@ def test_an_interrupt_ends_the_run_in_one_line(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("epoch 1/100000")
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert process.returncode == 130
