@@ -138,6 +138,8 @@ class State:
             busy: up to which epoch those train that are under way, by id; ``None`` is to their end.
         """
         decision: Decision | None = None
+        if now is None:
+            self._others = {}
         if self._wanted.file.search:
 
             def look(trial: Trial) -> Record | None:
@@ -283,13 +285,16 @@ class State:
 
         All others stay as they are while it goes on, and are read once.
         """
-        if now is None:
-            self._others = {}
-        known = {**self._others, **(now or {})}
-        found = {t.id: r for t in trials if (r := known.get(t.id)) and r.config == t.config}
-        read = self.ledger.records(trial for trial in trials if trial.id not in found)
-        self._others |= read
-        return found | read
+        found: dict[str, Record] = {}
+        for trial in trials:
+            record = (now or {}).get(trial.id) or self._others.get(trial.id)
+            if record and record.config == trial.config:
+                found[trial.id] = record
+        if unread := [trial for trial in trials if trial.id not in found]:
+            read = self.ledger.records(unread)
+            self._others |= read
+            found |= read
+        return found
 
     def _search(self, fresh: bool = False) -> Course:
         """The search as far as the directory has it."""
