@@ -39,6 +39,7 @@ class Rounds:
         self.first = state.look_ahead(state.decide(retry), share)
         self._told: tuple[State, int] | None = None
         self._settled: tuple[State, int] | None = None
+        self._is_wider = False
         self._error: SweepsError | None = None
 
     def begin(self) -> None:
@@ -46,9 +47,11 @@ class Rounds:
         self._write(self.first)
 
     def end(self) -> None:
-        """Write down what it has come to."""
+        """Write down what it has come to; what a search would try next is not listed."""
+        listed = self.state.trials
         self.state.decide()
         self.state.settle()
+        self.state.trials = listed
         self.state.describe()
 
     def following(
@@ -75,16 +78,16 @@ class Rounds:
 
     def _next(self, records: Mapping[str, Record], busy: Mapping[str, int | None]) -> Batch | None:
         wider = self._control.wider
-        if self._retry or not (self.state.file.search or wider):
+        if self._retry or not (self.state.file.search or wider or self._is_wider):
             return None
         if busy and not (self.state.goes_ahead or wider):
             return None
         while wider:
-            self.state = self._widened(wider.pop(0))
+            self.state, self._is_wider = self._widened(wider.pop(0)), True
         plan = self.state.decide(now=records, busy=busy).without_retries(records)
         now = self.state, plan.round
         if now not in (self._told, self._settled):
-            self.state.settle()
+            self.state.settle(busy)
             self._settled = now
         if not plan.todo:
             return None

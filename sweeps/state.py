@@ -1,6 +1,6 @@
 """A sweep in one directory: what is wanted there, beside what is there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +14,7 @@ from sweeps.planning.course import Course, measure_of, perturbed_of, population_
 from sweeps.planning.enough import enough, longest_first, seconds_of
 from sweeps.planning.forming import Former
 from sweeps.planning.plan import Plan, decide, stale
-from sweeps.planning.search import Decision
+from sweeps.planning.search import Decision, is_lost
 from sweeps.planning.shares import Share
 from sweeps.planning.size import size_line
 from sweeps.records.ledger import Ledger
@@ -160,6 +160,8 @@ class State:
 
     def _on_its_way(self, record: Record, until: int | None) -> Record:
         """A trial under way: that it has come to where it is going is known once it has ended."""
+        if is_lost(record):
+            return record
         goal = until or record.config.get(self._wanted.budget or "")
         return replace(record, history=record.history[: goal - 1]) if goal else record
 
@@ -237,9 +239,13 @@ class State:
             if trial.origin and (parent := by_id.get(trial.origin.parent)):
                 inherit(self.ledger, trial, parent)
 
-    def settle(self) -> None:
-        """Record of each trial that the search has stopped why it was, as last decided."""
-        stopped = self._stopped
+    def settle(self, busy: Collection[str] = ()) -> None:
+        """Record of each trial that the search has stopped why it was, as last decided.
+
+        Args:
+            busy: the ids of those that are under way: what they come to is recorded at their ends.
+        """
+        stopped = {key: why for key, why in self._stopped.items() if key not in busy}
         for record in self.ledger.records(t for t in self.trials if t.id in stopped).values():
             why, until = stopped[record.id], len(record.history)
             if until and (record.status, record.error) != (Status.STOPPED, why):
@@ -250,6 +256,7 @@ class State:
                 self.ledger.write(
                     replace(record, config=config, status=Status.STOPPED, error=why, until=until)
                 )
+                self._others.pop(record.id, None)
 
     def describe(self, outlook: Outlook | None = None) -> None:
         """Write what the sweep is, which trials it lists, and which of them train together."""

@@ -103,7 +103,7 @@ class Book:
         self._best.expect(self._ledger.overview().trials)
         for trial in trials:
             self.failures.expect(trial.id)
-            self._set(trial.id, status=Status.PENDING)
+            self._set(trial.id, status=Status.PENDING, until=self._until[trial.id])
             if are_shown:
                 self._tell(self._progress.goes_on, self.records[trial.id])
         if are_shown:

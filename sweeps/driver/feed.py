@@ -34,7 +34,12 @@ class Feed(Searcher):
         self._live: dict[str, Array] = {}
         self._ended: list[Array] = []
         self._changed = True
-        self._in_vain = 0
+        self._at_most, self._in_vain = 1, 0
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """Keep no more than so many arrays under way."""
+        self._at_most = max_concurrent
+        return True
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles searchers into its snapshot; this one is of no use there
@@ -44,7 +49,7 @@ class Feed(Searcher):
 
         Asked twice in a step, Ray Tune itself has nothing under way, whatever it has told of that.
         """
-        if not self.has_more():
+        if len(self._live) >= self._at_most or not self.has_more():
             self._in_vain += 1
             waits = self._live and self._in_vain == 1 and not self._book.is_over
             return None if waits else Searcher.FINISHED

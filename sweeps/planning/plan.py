@@ -96,6 +96,7 @@ class Plan:
             new=others(self.new),
             leave=others(self.leave),
             under_way=tuple(t for t in self.keep + self.todo + self.leave if t.id in busy),
+            stopped=self.stopped - set(busy),
         )
 
     def without_retries(self, tried: Collection[str]) -> "Plan":

@@ -207,12 +207,15 @@ class Searching:
         return {key: (place, len(values)) for place, key in enumerate(_in_order(values), 1)}
 
     def _ahead(self, look: Look) -> dict[str, int | None]:
-        """Those of the round under way that go on even if the rest of it comes before them."""
+        """Those of the round under way that go on even if the rest of it comes before them.
+
+        What has failed may be tried again, and come before them too.
+        """
         found: dict[str, int | None] = {}
         active = [entry for entry in self._entries if entry.told is None]
         for rung, budget in enumerate(self._rungs[:-1]):
             here = {entry.key: entry for entry in active if entry.rung == rung}
-            done = {key for key, entry in here.items() if not self._is_under_way(entry, look)}
+            done = {key for key, entry in here.items() if self._is_certain(entry, look)}
             values = {
                 e.key: self._value(e, look) if e.key in done else e.values[rung]
                 for e in self._entries
@@ -228,6 +231,14 @@ class Searching:
                     following = None if is_next_last else self._rungs[rung + 1]
                     found |= {trial.id: following for trial in group}
         return found
+
+    def _is_certain(self, entry: _Entry, look: Look) -> bool:
+        """Whether what a configuration has come to at its rung stays so."""
+        if entry.key in self._settled:
+            return True
+        lost = self._lost(entry, look)
+        failed = lost is not None and lost.status is Status.FAILED
+        return not failed and not self._is_under_way(entry, look)
 
     def _places(self, size: int) -> int:
         """How many of so many go on."""

@@ -58,6 +58,7 @@ class World:
         self.batches, self.asked = list(batches), list[dict[str, Any]]()
         self.book, self.control = Account(), Control(Ledger(Path()), None, lambda records: None)
         self.feed = Feed(cast(Book, self.book), self.control, self.following)
+        self.feed.set_max_concurrency(4)
 
     def following(
         self, records: Mapping[str, Record], busy: Mapping[str, int | None]
@@ -123,6 +124,15 @@ def test_a_wider_file_is_asked_for_at_once() -> None:
     world.control.wider.append(Request("widen"))
     world.batches.append([array("b")])
     assert world.suggest("3") == "trials/b"
+
+
+def test_no_more_are_under_way_than_ray_takes_at_once() -> None:
+    world = World([array("a"), array("b"), array("c")])
+    world.feed.set_max_concurrency(2)
+    assert [world.suggest(name) for name in "123"] == ["trials/a", "trials/b", None]
+    world.book.end("a")
+    world.feed.on_trial_complete("1")
+    assert world.suggest("4") == "trials/c"
 
 
 def test_an_array_that_ray_has_lost_is_not_waited_for() -> None:

@@ -289,6 +289,19 @@ def test_who_does_not_wait_for_the_others_comes_to_the_same_end(
     assert table(make().advance(hurrying.look), hurrying) == expected, "from the records alone"
 
 
+def test_what_has_failed_may_be_tried_again_and_so_makes_nobody_certain() -> None:
+    world, searching = World(), halving(12)
+    trials = sorted(searching.advance(world.look).trials, key=lambda t: loss_of(t.config, 1))
+    for trial in trials[:-2]:
+        world.step(trial, 1)
+    assert len(searching.advance(world.look).ahead) == 2  # of 4 places, with 2 under way
+    failed = Record(trials[-1].id, trials[-1].config, "", Status.FAILED)
+    world.records[failed.id] = failed
+    assert len(searching.advance(world.look).ahead) == 2
+    again = halving(12, settled={failed.id: Told("failed", None, 1)})
+    assert len(again.advance(world.look).ahead) == 3, "it has been told, and stays so"
+
+
 def test_who_is_certain_to_go_on_does_so_before_the_others_are_there() -> None:
     world, searching = World(), halving(12)
     trials = sorted(searching.advance(world.look).trials, key=lambda t: loss_of(t.config, 1))
