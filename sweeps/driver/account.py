@@ -76,7 +76,6 @@ class Book:
             if record.status is Status.FINISHED:
                 self._best.add(record)
         self._ledger = ledger
-        self._until: dict[str, int | None] = {}
         self._versions: dict[str, Versions] = {}
         self._patience = patience
         self._writes_events = writes_events
@@ -99,11 +98,10 @@ class Book:
         are_shown = batch.announce is None and all(trial.id in self.records for trial in trials)
         self.records |= self._ledger.records(trials)
         self._versions |= batch.versions
-        self._until |= {trial.id: batch.until.get(trial.id) for trial in trials}
         self._best.expect(self._ledger.overview().trials)
         for trial in trials:
             self.failures.expect(trial.id)
-            self._set(trial.id, status=Status.PENDING, until=self._until[trial.id])
+            self._set(trial.id, status=Status.PENDING, until=batch.until.get(trial.id))
             if are_shown:
                 self._tell(self._progress.goes_on, self.records[trial.id])
         if are_shown:
@@ -147,7 +145,7 @@ class Book:
 
     def goal(self, key: str) -> int | None:
         """The epoch at which a trial stops for now; ``None`` if that is its end."""
-        return self._until.get(key)
+        return self.records[key].until
 
     def is_waiting(self, key: str) -> bool:
         return self.records[key].status in (Status.PENDING, Status.INTERRUPTED)
@@ -167,7 +165,6 @@ class Book:
             status=Status.RUNNING,
             attempts=record.attempts + 1,
             recorded=record.config,
-            until=self._until.get(key),
             code=versions.code,
             data=versions.data,
         )
