@@ -11,6 +11,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
+# uv leaves compiling to the first import: where that may not write, each of hundreds of programs
+# would compile what it imports anew, which is a third of what they take to start
+unexport PYTHONDONTWRITEBYTECODE
+
 # uv takes a third of pip's time; it does not know of an index that pip is set to, or told to leave
 define install
 if $(BIN)/python -m pip config list | grep -qE '\.(index-url|no-index)='; then $(PIP) --editable '$(1)'; \

@@ -29,25 +29,43 @@ class Order:
 
 def each(function: Callable[[Tensor], Tensor], values: Any) -> Any:
     """Apply a function to every tensor of a tuple or dict, or to the one."""
-    if isinstance(values, dict):
-        return {name: each(function, value) for name, value in values.items()}
-    if isinstance(values, tuple | list) and not _is_numbers(values):
-        return tuple(each(function, value) for value in values)
+    if values is None:
+        return None
+    if isinstance(values, dict) or (isinstance(values, tuple | list) and not _is_numbers(values)):
+        return like(values, [each(function, value) for value in parts(values)])
     return function(values)
+
+
+def parts(values: Any) -> list[Any]:
+    """What a tuple, list or dict holds."""
+    return list(values.values() if isinstance(values, dict) else values)
+
+
+def like(values: Any, new: Sequence[Any]) -> Any:
+    """Other parts in the place of a tuple's, list's or dict's, also one with names of its own.
+
+    A list comes as a tuple, but those of named tuples and of classes derived from dict as they are.
+    """
+    if isinstance(values, dict):
+        named = dict(zip(values, new, strict=True))
+        return named if type(values) is dict else type(values)(**named)
+    return type(values)(*new) if hasattr(values, "_fields") else tuple(new)
 
 
 def stack(values: Sequence[Any]) -> Any:
     """Equal trees of tensors as one, along a new first dimension."""
     first = values[0]
-    if isinstance(first, dict):
-        return {name: stack([value[name] for value in values]) for name in first}
-    if isinstance(first, tuple | list):
-        return tuple(stack(list(parts)) for parts in zip(*values, strict=True))
+    if first is None:
+        return None
+    if isinstance(first, dict | tuple | list):
+        return like(first, [stack(same) for same in zip(*map(parts, values), strict=True)])
     return torch.stack(list(values))
 
 
 def leaves(values: Any) -> list[Any]:
     """Every tensor of a tuple or dict, or the one."""
+    if values is None:
+        return []
     if isinstance(values, dict):
         return [leaf for value in values.values() for leaf in leaves(value)]
     if isinstance(values, tuple | list) and not _is_numbers(values):

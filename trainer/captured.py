@@ -1,6 +1,6 @@
 """A step as one CUDA graph."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -14,10 +14,13 @@ class CapturedStep:
     Starting some sixty small kernels takes longer than running them; a graph starts them as one.
     """
 
-    def __init__(self, step: Callable[[], None]) -> None:
+    def __init__(self, step: Callable[[], None], streams: Sequence[torch.Generator] = ()) -> None:
+        """``streams``: what the step draws random numbers from; each replay goes on in them."""
         self._step = step
         self._left = WARM_UP
         self._graph = torch.cuda.CUDAGraph()
+        for stream in streams:
+            self._graph.register_generator_state(stream)
 
     def __call__(self) -> None:
         if self._left > 0:

@@ -45,6 +45,8 @@ def takes_smoothing(loss: Any) -> bool:
     """Whether a loss has the argument ``label_smoothing``."""
     if isinstance(loss, str):
         return loss == "cross_entropy"
+    if type(loss).__name__ == "CrossEntropyLoss":
+        return True
     try:
         return "label_smoothing" in inspect.signature(loss).parameters
     except (TypeError, ValueError):  # it is not written in Python
@@ -114,11 +116,13 @@ def _try_batch(setup: "Setup") -> None:
 
     from trainer.batch import leaves
     from trainer.loop import forward
+    from trainer.optimizers import build_optimizer
     from trainer.state import build_model
 
     data = setup.task.load(setup.config)
     inputs, targets = data.train.few(2)
     model = build_model(setup).eval()
+    build_optimizer(setup, model)
     try:
         with torch.no_grad():
             loss, outputs = forward(setup, model, inputs, targets)

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from torch import Generator, Tensor
 
 from trainer.batch import Batch, Order, as_inputs, as_targets, each, leaves, length
-from trainer.reader import Items
+from trainer.reader import Items, check_map_style
 
 EVALUATED = 1000
 """Examples in a batch that is evaluated, if they are small,"""
@@ -75,7 +76,12 @@ class Split:
 
     def few(self, count: int) -> Batch:
         """The first examples as a batch."""
-        return next(self.batches(count))
+        return self.beginning(count, 1)[0]
+
+    def beginning(self, size: int, count: int) -> list[Batch]:
+        """The first full batches of this size, at most so many, at least one."""
+        full = max(1, min(count, len(self) // size))
+        return list(islice(self.batches(size), full))
 
     def example(self, count: int) -> Any:
         """The first inputs, as a model takes them."""
@@ -105,8 +111,15 @@ class Split:
         return drawn if self.chosen is None else self.chosen[drawn]
 
     def _take(self, index: slice | Tensor, device: torch.device | None) -> Batch:
-        move: Callable[[Tensor], Tensor] = lambda tensor: tensor[index].to(device)  # noqa: E731
-        return as_inputs(each(move, self.inputs)), as_targets(each(move, self.targets))
+        def taken(convert: Callable[[Any], Any], whole: Any) -> Any:
+            def own(tensor: Tensor) -> Tensor:
+                part: Tensor = convert(tensor[index].to(device))
+                shared = part.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()
+                return part.clone() if shared else part  # a forward may change it in place
+
+            return each(own, whole)
+
+        return taken(as_inputs, self.inputs), taken(as_targets, self.targets)
 
 
 Examples: TypeAlias = "Split | Items"
@@ -164,6 +177,7 @@ class Datasets:
         for name in ("train", "test", "validation"):
             dataset = getattr(self, name)
             if dataset is not None and not isinstance(dataset, Items):
+                check_map_style(name, dataset)
                 items = Items(dataset, self.workers, self.collate, self.one_order)
                 if not len(items):
                     raise ValueError(f"Datasets: {name} has no examples")
@@ -206,6 +220,12 @@ def splits_of(
     splits["train"] = train.choose(drawn[held:].sort().values)
     splits["validation"] = train.choose(drawn[:held].sort().values)
     return splits
+
+
+def batch_sizes(count: int, size: int) -> list[int]:
+    """The sizes of the batches of so many examples; the last may be smaller."""
+    full, rest = divmod(count, size)
+    return [size] * full + [rest] * (rest > 0)
 
 
 def evaluated_at_once(example: Any) -> int:

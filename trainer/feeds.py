@@ -80,6 +80,8 @@ class Streamed:
 
 def run(model: ModuleArray, inputs: Any) -> Any:
     """The outputs of an array for all members' inputs, as :func:`trainer.batch.call` for one."""
+    if isinstance(inputs, dict):
+        return model(**inputs)
     return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
 
 

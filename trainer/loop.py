@@ -6,7 +6,6 @@ An epoch never waits for the device: sums stay on it and are read once at the ep
 interrupted after any epoch and resumed ends with the same bits on CPU as one left alone.
 """
 
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,9 +18,10 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from trainer import checkpoint, examination
-from trainer.batch import call, leaves, length
+from trainer.augmentation import augmented
+from trainer.batch import call, leaves
 from trainer.config import SPEED, Report
-from trainer.data import Examples, evaluated_at_once, splits_of
+from trainer.data import Examples, batch_sizes, evaluated_at_once, splits_of
 from trainer.fused import drawing
 from trainer.objectives import Totals, detached, in_full, loss_of, on_device, resolve_loss
 from trainer.state import TrainState
@@ -102,17 +102,16 @@ def train_epoch(state: TrainState, split: Examples) -> dict[str, float]:
     setup, model, optimizer = state.setup, state.model, state.optimizer
     task, settings = setup.task, setup.settings
     totals = Totals(task.metrics, task.counts, state.noise.device)
-    steps = math.ceil(len(split) / settings.batch_size)
+    sizes = batch_sizes(len(split), settings.batch_size)
     model.train()
     order = state.draw_order(split)
     with drawing(state.noise), precisely(settings.precision):
         batches = split.batches(settings.batch_size, order, state.noise.device)
-        for step, (inputs, targets) in enumerate(batches):
-            state.set_rates(state.epoch + (step + 0.5) / steps)
-            if task.augment:
-                inputs = task.augment(inputs)
+        for step, ((inputs, targets), size) in enumerate(zip(batches, sizes, strict=True)):
+            state.set_rates(state.epoch + (step + 0.5) / len(sizes))
+            inputs = augmented(state, inputs, step)
             loss, outputs = train_batch(setup, model, optimizer, inputs, targets)
-            totals.add(loss, outputs, targets, length(inputs))
+            totals.add(loss, outputs, targets, size)
     [metrics] = totals.read("train", len(split))
     metrics[task.unit + SPEED] = len(split) / (time.perf_counter() - started)
     return metrics
@@ -123,12 +122,23 @@ def train_batch(
 ) -> tuple[Tensor, Any]:
     """One step; the batch's mean loss and the outputs, as they were before it."""
     loss, outputs = forward(setup, model, inputs, targets)
-    optimizer.zero_grad()
-    loss.backward()
-    if setup.settings.clip:
-        clip_grad_norm_(model.parameters(), setup.settings.clip)
-    optimizer.step()
+    backward(model, loss)
+    update(setup, optimizer)
     return loss.detach(), detached(outputs)
+
+
+def backward(model: nn.Module, loss: Tensor) -> None:
+    """Gradients of this loss alone, also of parameters that the optimizer does not have."""
+    model.zero_grad()
+    loss.backward()
+
+
+def update(setup: "Setup", optimizer: Optimizer) -> None:
+    """Let the optimizer step, on its gradients clipped if that is asked for."""
+    if setup.settings.clip:
+        stepped = [p for group in optimizer.param_groups for p in group["params"]]
+        clip_grad_norm_(stepped, setup.settings.clip)
+    optimizer.step()
 
 
 @torch.no_grad()
@@ -139,10 +149,13 @@ def evaluate(state: TrainState, split: Examples, name: str) -> dict[str, float]:
     state.model.eval()
     answers = state.asked(name, split)
     size = evaluated_at_once(split.example(1))
-    with precisely(setup.settings.precision):
-        for inputs, targets in split.batches(size, None, state.noise.device):
+    batches = zip(
+        split.batches(size, None, state.noise.device), batch_sizes(len(split), size), strict=True
+    )
+    with state.evaluating(), drawing(state.noise), precisely(setup.settings.precision):
+        for (inputs, targets), count in batches:
             loss, outputs = forward(setup, state.model, inputs, targets)
-            totals.add(loss, outputs, targets, length(inputs))
+            totals.add(loss, outputs, targets, count)
             if answers:
                 answers.add(outputs, targets)
     [metrics] = totals.read(name, len(split))

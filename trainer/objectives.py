@@ -20,6 +20,10 @@ ELEMENTWISE = (
 """Losses that are the mean of something for each number."""
 
 
+IGNORED = -100
+"""A target that says of an example, or of a place in it, that it does not count, as in torch."""
+
+
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Whether the largest output is the target's: scores (N, classes, ...), targets (N, ...)."""
     return outputs.argmax(dim=1) == targets
@@ -59,6 +63,13 @@ def resolve_loss(loss: Any) -> Callable[..., Tensor]:
 
 def loss_of(loss: Callable[..., Tensor], outputs: Any, targets: Any, smoothing: float) -> Tensor:
     """The mean loss of a batch."""
+    if smoothing and isinstance(loss, nn.CrossEntropyLoss):
+        return F.cross_entropy(
+            *(outputs, targets, loss.weight),
+            ignore_index=loss.ignore_index,
+            reduction=loss.reduction,
+            label_smoothing=smoothing,
+        )
     if smoothing:
         return loss(outputs, targets, label_smoothing=smoothing)
     return loss(outputs, targets)
@@ -89,12 +100,14 @@ def _cross_entropies(outputs: Tensor, targets: Tensor, smoothings: Sequence[floa
     else:
         scores, classes = outputs.flatten(0, 1), targets.flatten(0, 1)
     hard = F.cross_entropy(scores, classes, reduction="none")
-    losses = hard.view(len(targets), -1).mean(dim=1)
+    kept = classes.view(len(targets), -1) != IGNORED
+    counts = kept.sum(dim=1)
+    losses = hard.view(len(targets), -1).sum(dim=1) / counts
     if not any(smoothings):
         return losses
     part = torch.tensor(smoothings, dtype=losses.dtype, device=losses.device)
     spread = -F.log_softmax(scores, dim=1).mean(dim=1)
-    return (1 - part) * losses + part * spread.view(len(targets), -1).mean(dim=1)
+    return (1 - part) * losses + part * (spread.view(len(targets), -1) * kept).sum(dim=1) / counts
 
 
 class Totals:

@@ -39,6 +39,12 @@ def build_optimizer(setup: "Setup", model: nn.Module) -> optim.Optimizer:
     """
     if setup.task.optimizer:
         made: optim.Optimizer = setup.task.optimizer(model.parameters(), setup.config)
+        closure = inspect.signature(made.step).parameters.get("closure")
+        if closure and closure.default is inspect.Parameter.empty:
+            raise ValueError(
+                f"optimizer: {type(made).__name__} evaluates a loss several times in a step (it"
+                " needs a closure), which a Task does not; write a training function of your own"
+            )
         return made
     settings, parameters = setup.settings, model.parameters()
     lr, decay, betas = settings.lr, settings.weight_decay, (settings.beta1, settings.beta2)

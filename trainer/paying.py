@@ -2,16 +2,17 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from trainer.batch import each, length
+from trainer.batch import each
 from trainer.data import Examples
 from trainer.fused import Timing, drawing, measure, unchanged
 from trainer.loop import precisely, train_batch
 from trainer.state import TrainState
+from trainer.together import TrainingArray
 
 SHORT = 100
 """Steps of a whole training; where there are no more, timing would cost more than it could gain."""
@@ -21,13 +22,12 @@ _found: dict[tuple[str, int], Timing] = {}
 
 
 def time_array(
-    states: Sequence[TrainState], learn: Callable[[Any, Any, int], None], train: Examples
+    array: TrainingArray, states: Sequence[TrainState], train: Examples
 ) -> Timing | None:
     """A step of an array beside one of its first member alone; ``None`` if it is too short.
 
     Args:
-        states: the members' own, tied to the array's.
-        learn: trains the array on inputs and targets, (K, N, ...), of N examples each.
+        states: the members' own, tied to the array's. Nothing is changed by it.
     """
     first = states[0]
     setup, device = first.setup, first.noise.device
@@ -51,7 +51,7 @@ def time_array(
         with unchanged(models, optimizers, streams), precisely(settings.precision), drawing(noise):
             _found[key] = measure(
                 lambda: _ignore(train_batch(setup, model, optimizer, inputs, targets)),
-                lambda: learn(wide_inputs, wide_targets, length(inputs)),
+                lambda: array.update(array.differentiate(wide_inputs, wide_targets)[1]),
                 len(states),
                 device,
             )

@@ -43,8 +43,13 @@ class Items:
 
     def few(self, count: int) -> Batch:
         """The first examples as a batch, read here: no process is started for them."""
-        first = self.choose(torch.arange(min(count, len(self))))
-        return next(replace(first, workers=0).batches(count))
+        return self.beginning(count, 1)[0]
+
+    def beginning(self, size: int, count: int) -> list[Batch]:
+        """The first full batches of this size, at most so many, at least one."""
+        full = max(1, min(count, len(self) // size))
+        first = self.choose(torch.arange(min(full * size, len(self))))
+        return list(replace(first, workers=0).batches(size))
 
     def example(self, count: int) -> Any:
         """The first inputs, as a model takes them."""
@@ -78,26 +83,53 @@ class _Seeded(Dataset[Any]):
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
+        self._read = _one_of_many(dataset) if _reads_many(dataset) else dataset.__getitem__
 
     def __getitem__(self, index: tuple[int, int]) -> Any:
         position, seed = index
-        with _seeded(seed):
-            return self._dataset[position]
+        with seeded(seed):
+            return self._read(position)
+
+
+def check_map_style(name: str, dataset: Any) -> None:
+    """Raise ``ValueError`` for what has no items that can be asked for by number."""
+    if not (hasattr(dataset, "__len__") and (hasattr(dataset, "__getitem__"))):
+        raise ValueError(
+            f"Datasets: {name} must have a length and items that can be asked for by number, as its"
+            f" order is the run's; {type(dataset).__name__} has not: read it into Tensors, or give"
+            " it __len__ and __getitem__"
+        )
+
+
+def _reads_many(dataset: Any) -> bool:
+    """Whether a data set is asked for several items at once, and cannot be for one."""
+    one = getattr(type(dataset), "__getitem__", None)
+    return one is Dataset.__getitem__ and hasattr(dataset, "__getitems__")
+
+
+def _one_of_many(dataset: Any) -> Callable[[int], Any]:
+    return lambda position: dataset.__getitems__([position])[0]
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed every generator that augmentation may draw from, and put them back."""
-    python, numpy, torchs = random.getstate(), np.random.get_state(), torch.get_rng_state()
+def seeded(seed: int, *, torchs: bool = True) -> Iterator[None]:
+    """Seed every generator that augmentation may draw from, and put them back.
+
+    Args:
+        torchs: whether torch's, on the CPU, is one of them.
+    """
+    python, numpy, of_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
-    torch.default_generator.manual_seed(seed)
+    if torchs:
+        torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-        torch.set_rng_state(torchs)
+        if torchs:
+            torch.set_rng_state(of_torch)
 
 
 def _context() -> Any:

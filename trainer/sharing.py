@@ -97,16 +97,26 @@ def structure_of(model: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping
 
 def kind_of(
     optimizer: Callable[[Iterable[Any], Mapping[str, Any]], Any] | None,
+    model: Callable[[Mapping[str, Any]], Any],
 ) -> Callable[[Mapping[str, Any]], str]:
     """A function of a configuration: the class of the optimizer that is made for it."""
 
     def kind(config: Mapping[str, Any]) -> str:
         from torch import nn, optim
 
-        made = type(optimizer(nn.Linear(1, 1).parameters(), config)) if optimizer else optim.Adam
-        if not issubclass(made, optim.Adam | optim.AdamW | optim.SGD):
-            return f"{ALONE}{made.__name__} has no array form"
-        return made.__name__
+        if optimizer is None:
+            return optim.Adam.__name__
+        try:
+            made = optimizer(nn.Linear(1, 1).parameters(), config)
+        except IndexError:  # it picks out layers
+            made = optimizer(build_without_memory(model, config).parameters(), config)
+        if not isinstance(made, optim.Adam | optim.AdamW | optim.SGD):
+            return f"{ALONE}{type(made).__name__} has no array form"
+        for group in made.param_groups:
+            for name in ("amsgrad", "maximize"):
+                if group.get(name):
+                    return f"{ALONE}{name} has no array form"
+        return type(made).__name__
 
     return kind
 

@@ -1,7 +1,8 @@
 """All that changes while a run trains, and so all that a checkpoint holds."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -88,6 +89,19 @@ class TrainState:
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
 
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """What is random in evaluation follows from seed and epoch, and takes training no further.
+
+        A model may draw then too, as one that samples what it gives.
+        """
+        before = self.noise.get_state()
+        self.noise.manual_seed(_noise_seed(f"{self.setup.settings.seed} after {self.epoch}"))
+        try:
+            yield
+        finally:
+            self.noise.set_state(before)
+
     def asked(self, name: str, split: Examples) -> Answers | None:
         """Where what it says of a split is to go; ``None`` if nobody asks."""
         last = self.epoch + 1 == self.setup.settings.epochs
@@ -165,7 +179,7 @@ def _schedule(setup: "Setup") -> Any:
     return lambda time: float(own(time, setup.config))
 
 
-def _noise_seed(seed: int) -> int:
+def _noise_seed(seed: int | str) -> int:
     """Another stream than those of the weights and the order, which have all other seeds."""
     return int.from_bytes(hashlib.sha256(f"noise {seed}".encode()).digest()[:4], "big")
 

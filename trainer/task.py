@@ -268,7 +268,7 @@ class Task:
         """The class of the task's own optimizer, seen on the parameters of a small layer."""
         from trainer.sharing import kind_of  # imports torch
 
-        return Recall(kind_of(self.optimizer), "optimizer")
+        return Recall(kind_of(self.optimizer, self.model), "optimizer")
 
     @cached_property
     def build(self) -> Callable[[Config], Any]:

@@ -5,6 +5,7 @@ second run, turn booleans into numbers and always claim success, so the three re
 HParams plugin are written directly.
 """
 
+import copy
 import hashlib
 import json
 import math
@@ -105,15 +106,12 @@ class TensorBoardLogger:
             if shows_inputs(self._log_dir, grid):
                 self._writer.add_image("images", grid, 0)
         given = tuple(inputs.values()) if isinstance(inputs, dict) else inputs
-        mode = model.training
-        try:
-            with warnings.catch_warnings():  # tracing is deprecated in torch, and is told twice
-                warnings.simplefilter("ignore")
-                # add_graph would trace with a check that imports torch's distributed tensors: 1 s
-                traced = torch.jit.trace(model.eval(), given, check_trace=False)
-                self._writer.add_graph(traced, given)
-        finally:
-            model.train(mode)
+        shown = copy.deepcopy(model).eval()  # a forward may keep what it computes on the model
+        with warnings.catch_warnings():  # tracing is deprecated in torch, and is told twice
+            warnings.simplefilter("ignore")
+            # add_graph would trace with a check that imports torch's distributed tensors: 1 s
+            traced = torch.jit.trace(shown, given, check_trace=False)
+            self._writer.add_graph(traced, given)
 
     @_never_fails
     def log_epoch(self, metrics: Mapping[str, float], model: nn.Module, step: int) -> None:

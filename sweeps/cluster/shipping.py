@@ -13,7 +13,7 @@ LARGEST_FILE = 10 * 2**20
 LARGEST = 100 * 2**20
 """Bytes; Ray refuses a package that is larger."""
 
-NOT_CODE = {"venv", "env", "runs", "data", "node_modules", "__pycache__", "build", "dist"}
+NOT_CODE = {"venv", "env", "runs", "data", "node_modules", "build", "dist"}
 """Folders that are left out, unless they are Python packages."""
 
 
@@ -85,7 +85,7 @@ def _files(source: Path, package: Package) -> Iterator[Path]:
 
 def _is_left_out(source: Path, path: Path, package: Package) -> bool:
     """Whether a file, or a folder that it is in, is no code."""
-    if any(part.startswith(".") for part in path.parts):
+    if any(part.startswith(".") or part == "__pycache__" for part in path.parts):
         return True
     for folder in reversed(path.parents[:-1]):
         if folder.name in NOT_CODE and not (source / folder / "__init__.py").exists():

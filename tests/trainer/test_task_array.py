@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from tests.trainer.conftest import Interrupted, Recorder
 from trainer import Datasets, Task, Tensors
-from trainer.array import TrainingArray
 from trainer.checkpoint import load
 from trainer.fused import Timing
 
@@ -250,14 +249,14 @@ def test_whether_an_array_pays_is_timed_once_and_kept_beside_the_checkpoints(
     task = TASKS["perceptron"]
     configs = configs_of(task, epochs=3)[:2]
     folders = [tmp_path / str(n) for n in range(2)]
-    monkeypatch.setattr(TrainingArray, "time", lambda self: Timing(1.0, 3.0, 2))
+    monkeypatch.setattr("trainer.array.time_array", lambda *_: Timing(1.0, 3.0, 2))
     reports = [Recorder(stop_after=1) for _ in configs]
     task.train_many(configs, reports=reports, log_dirs=folders)
     assert "an array is 0.67 times as fast here" in capsys.readouterr().out
     kept = {"together": False, "because": "an array is 0.67 times as fast here"}
     assert [json.loads((folder / "array.json").read_text()) for folder in folders] == [kept] * 2
 
-    monkeypatch.setattr(TrainingArray, "time", lambda self: pytest.fail("timed again"))
+    monkeypatch.setattr("trainer.array.time_array", lambda *_: pytest.fail("timed again"))
     saved = [report.last for report in reports]
     rest = together(task, configs, log_dirs=folders, resume_from=saved)
     for config, report in zip(configs, rest, strict=True):

@@ -102,6 +102,10 @@ class ModuleArray:
         """
         return self._trained
 
+    def keep_trained(self, chosen: Sequence[bool]) -> None:
+        """Train only those of :meth:`stacked` that are chosen: a loss may not depend on all."""
+        self._trained = [p for p, one in zip(self._trained, chosen, strict=True) if one]
+
     def train(self, mode: bool = True) -> "ModuleArray":
         self.training = mode
         return self

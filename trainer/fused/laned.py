@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrize import is_parametrized
 
 from trainer.fused.common import CannotFuse
 from trainer.fused.lanes import Lanes
@@ -48,6 +49,9 @@ class Laned:
             raise CannotFuse("a parameter is shared between layers")
         if not all(parameter.requires_grad for parameter in members[0].parameters()):
             raise CannotFuse("a parameter is not trained")
+        for name, module in members[0].named_modules():
+            if is_parametrized(module):  # to read its weight may change it, as a spectral norm does
+                raise CannotFuse(f"{name}: a parametrized weight")
         self._lanes = Lanes(len(members), streams)
         self._body = _fuse(_trace(copy.deepcopy(members[0])), members, self._lanes)
         self.parameters = {name: self._parameter(name) for name in names}

@@ -108,6 +108,9 @@ class ArrayOptimizer:
             known = [inspect.unwrap(each.step) for each in (Adam, AdamW, SGD)]
             if inspect.unwrap(kind.step) not in known:
                 raise CannotFuse(f"{kind.__name__} has a step of its own")
+        for member in self._members:
+            if member._optimizer_step_pre_hooks or member._optimizer_step_post_hooks:
+                raise CannotFuse(f"{type(member).__name__} has hooks on its step")
 
     def _blocks_of(self, parameters: list[nn.Parameter]) -> list[Block]:
         """The members' parameter groups, of the same parameters in the same order."""

@@ -61,7 +61,7 @@ class Recorded:
             pattern = copy.deepcopy(self._pattern).train(training)
             notes = record(pattern, own, self._held, self._size, self._streams)
             self._notes[key] = notes
-        return notes(*inputs)
+        return notes.forward(*inputs)  # not as a module: fx would print where an error arose
 
     def tie(self, members: Sequence[nn.Module]) -> None:
         """The members' tensors become views of the array's."""

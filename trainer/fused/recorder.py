@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Generator, Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
-from trainer.batch import call, each
+from trainer.batch import call, each, like, parts
 from trainer.fused.calls import Call, check_constant, vmapped
 from trainer.fused.common import CannotFuse
 from trainer.fused.forms import FORMS, RANDOM
 from trainer.fused.streams import Streams, drawn
-from trainer.fused.structure import difference, structure
+from trainer.fused.structure import INSIDE, difference, structure
 
 LITERALS = (int, float, bool, str, type(None), torch.dtype, torch.device, type(Ellipsis))
 """What is written into the notes as it is."""
@@ -34,6 +34,18 @@ SIZES = {
     "is_inference", "can_cast", "is_storage", "type", "is_nested", "is_signed", "broadcast_tensors",
 }  # fmt: skip
 """Functions whose answer is no tensor, and does not depend on the numbers in one."""
+
+SIZED_BY_NUMBERS = {
+    "nonzero", "argwhere", "masked_select", "unique", "unique_consecutive", "_unique2", "bincount",
+    "unique_dim", "combinations",
+}  # fmt: skip
+"""Functions whose answer has a size that the numbers in a tensor decide."""
+
+FILLS = {
+    "bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "random_",
+    "uniform_",
+}  # fmt: skip
+"""Functions that put random numbers in a tensor's place."""
 
 PUTS = {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ior__", "__iand__"}
 """Functions that change their first tensor; so do those whose name ends with one underscore."""
@@ -66,7 +78,7 @@ def record(
         recorder.know(tensor, recorder.hold(name, held(name)))
     buffers = dict(member.named_buffers())
     arguments = each(recorder.take, inputs)
-    outside, described = _outside(), structure(member)
+    outside, described, kept = _outside(), structure(member), _attributes(member)
     with torch.random.fork_rng(), torch.enable_grad():
         with recorder:
             outputs = call(member, arguments)
@@ -75,6 +87,10 @@ def record(
         raise CannotFuse("its forward draws random numbers from Python or NumPy")
     if changed := difference(described, structure(member)):
         raise CannotFuse(f"its forward changes its attributes: {changed}")
+    for name, (tensor, before) in _attributes(member).items():
+        own, was = kept.get(name, (None, before))
+        if tensor is not own or not torch.equal(before, was):
+            raise CannotFuse(f"its forward changes its attributes: {name}, which is no buffer")
     for name, buffer in member.named_buffers():
         if buffer is not buffers[name]:
             recorder.keep(name, buffer)
@@ -130,8 +146,17 @@ class Recorder(TorchFunctionMode):
         name = getattr(func, "__name__", str(func))
         known = any(id(tensor) in self._nodes for tensor in _tensors((args, kwargs)))
         changes = name in PUTS or (name.endswith("_") and not name.endswith("__"))
-        if known and (changes or kwargs.get("inplace")) and id(args[0]) not in self._nodes:
-            self._adopt(args[0])  # as it is before it is changed
+        changed_in_place = changes and (known or name in FILLS)
+        if changed_in_place or (known and kwargs.get("inplace")):
+            if id(args[0]) not in self._nodes:
+                self._adopt(args[0])  # as it is before it is changed
+            known = True
+        if name == "_nested_tensor_from_mask_left_aligned":
+            return False  # so torch's transformer asks whether it may skip what is masked
+        if any(isinstance(one, Generator) for one in (*args, *kwargs.values())):
+            raise CannotFuse(f"its forward has a random generator of its own ({name})")
+        if known and (size := _sized_by_numbers(name, args, kwargs)):
+            raise CannotFuse(f"its forward makes a tensor as large as numbers say ({size})")
         if _differ(self._random, _random_states()):
             raise CannotFuse("its forward seeds torch's random numbers")
         result = func(*args, **kwargs)
@@ -140,6 +165,8 @@ class Recorder(TorchFunctionMode):
         tensors = list(_tensors(result))
         if not (known or draws):
             return result
+        if draws and kwargs.get("out") is not None:
+            raise CannotFuse(f"its forward draws random numbers into another tensor ({name})")
         if not tensors and name != "__setitem__":
             if known and name not in SIZES:
                 raise CannotFuse(f"its forward depends on numbers in a tensor ({name})")
@@ -172,6 +199,8 @@ class Recorder(TorchFunctionMode):
             if func in RANDOM:
                 notes[1]["streams"] = self._constant(self._streams)
             return self.graph.call_function(_written(physical), *notes)
+        if func is Tensor.__setitem__:
+            raise CannotFuse("its forward assigns to places that numbers in a tensor choose")
         tensors = [t for t in _tensors((args, kwargs)) if id(t) in self._nodes]
         own = Call(func, args, kwargs, tensors, self._size)
         nodes = [self._node(tensor) for tensor in tensors]
@@ -195,10 +224,10 @@ class Recorder(TorchFunctionMode):
             if id(value) not in self._nodes:
                 raise CannotFuse(f"{what} is not computed from the inputs by functions of torch")
             return self._node(value)
-        if isinstance(value, tuple | list):
-            return type(value)(self.note_of(one, what) for one in value)
-        if isinstance(value, dict):
-            return {key: self.note_of(one, what) for key, one in value.items()}
+        if value is None:
+            return None
+        if isinstance(value, tuple | list | dict):
+            return like(value, [self.note_of(one, what) for one in parts(value)])
         raise CannotFuse(f"{what} is a {type(value).__name__}, not a tensor")
 
     def _notes(self, value: Any) -> Any:
@@ -254,6 +283,34 @@ def _tensors(value: Any) -> Any:
             yield from _tensors(one)
     elif isinstance(value, dict):
         yield from _tensors(list(value.values()))
+
+
+def _attributes(member: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
+    """The tensors that modules hold beside parameters and buffers, and their values."""
+    found = {}
+    for name, module in member.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute not in INSIDE:
+                for place, tensor in enumerate(_tensors(value)):
+                    shown = ".".join(part for part in (name, attribute) if part)
+                    found[f"{shown} {place}" if place else shown] = tensor, tensor.detach().clone()
+    return found
+
+
+def _sized_by_numbers(name: str, args: Sequence[Any], kwargs: Any) -> str:
+    """What makes the size of a function's answer depend on numbers in a tensor, if it does."""
+    if name in SIZED_BY_NUMBERS or (name == "where" and len(args) + len(kwargs) == 1):
+        return name
+    if name == "__getitem__":
+        masks = [t for t in _tensors(args[1:]) if t.dtype in (torch.bool, torch.uint8)]
+        return "a mask as an index" if masks else ""
+    if name == "one_hot":
+        given = args[1] if len(args) > 1 else kwargs.get("num_classes", -1)
+        return "one_hot without num_classes" if given == -1 else ""
+    if name == "repeat_interleave" and kwargs.get("output_size") is None:
+        repeats = args[1] if len(args) > 1 else kwargs.get("repeats")
+        return name if repeats is None or isinstance(repeats, Tensor) else ""
+    return ""
 
 
 def _random_states() -> list[Tensor]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.fused.common import CannotFuse
+from trainer.reading import Reading
 
 RATES: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     (
@@ -80,6 +81,8 @@ def _lines(model: nn.Module) -> Iterator[tuple[str, str]]:
         yield shown, _module(module)
         for kind, tensors in (("", module._parameters), ("buffer ", module._buffers)):
             for own, tensor in tensors.items():
+                if tensor is not None:
+                    _check_tensor_hooks(f"{shown}.{own}", tensor)
                 full = f"{name}.{own}" if name else own
                 yield full, kind + _tensor(tensor, known.setdefault(id(tensor), full), full)
 
@@ -117,6 +120,8 @@ def _value(value: Any, depth: int = 0) -> str:
             return _tensor(value, "", "")
         case nn.Module():
             return type(value).__name__
+        case Reading():
+            return "the configuration"  # what depends on it shows in the modules, or when compared
         case list() | tuple() | set() | frozenset() if depth < 4:
             parts = [_value(one, depth + 1) for one in value]
             said = ", ".join(sorted(parts) if isinstance(value, set | frozenset) else parts)
@@ -164,6 +169,11 @@ def _qualified(thing: Any) -> str:
 
 def _is_hooks(name: str) -> bool:
     return "_hook" in name or name in ("_is_full_backward_hook", "call_super_init")
+
+
+def _check_tensor_hooks(name: str, tensor: Tensor) -> None:
+    if tensor._backward_hooks or getattr(tensor, "_post_accumulate_grad_hooks", None):
+        raise CannotFuse(f"{name}: a parameter with hooks")
 
 
 def _check_hooks(name: str, module: nn.Module) -> None:
