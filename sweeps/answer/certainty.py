@@ -19,8 +19,7 @@ def sureness(results: "Results") -> str:
     if others == 0:
         return ""
     if standings.comparison.noise is None:
-        known = [(c.sd, c.mean) for c in standings if c.sd is not None and c.mean is not None]
-        if known and all(sd <= 1e-9 * abs(mean) for sd, mean in known):
+        if seeds_are_equal(results):
             return ": all seeds gave equal values; does the function use config['seed']?"
         return f": noise can't be judged; {seeds_advice(results)}"
     rivals, unknown = len(standings.rivals), sum(c.n > 0 and c.apart is None for c in standings)
@@ -28,6 +27,13 @@ def sureness(results: "Results") -> str:
         return "; it can be told apart from all others"
     who = "1 other" if rivals + unknown == 1 else f"{rivals + unknown} others"
     return f"; {who} can't be told apart from it"
+
+
+def seeds_are_equal(results: "Results") -> bool:
+    """Whether no seed has changed anything."""
+    found = results.standings
+    known = [(c.sd, c.mean) for c in found if c.sd is not None and c.mean is not None]
+    return bool(known) and all(sd <= 1e-9 * abs(mean) for sd, mean in known)
 
 
 def one_point(results: "Results") -> float:
@@ -51,7 +57,7 @@ def seeds_advice(results: "Results") -> str:
     spread = run_spread(results)
     count = sum(c.n > 0 for c in results.standings)
     if spread is None or count < 2:
-        return f"seeds={FEW_SEEDS} would show it"
+        return f"seeds={FEW_SEEDS} would tell how large it is"
     needed = seeds_needed(point, spread, count)
     if needed is None:
         seen = difference_shown(FEW_SEEDS, spread, count)

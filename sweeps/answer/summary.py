@@ -111,6 +111,8 @@ def standing_text(results: Results, configuration: "Configuration") -> tuple[str
 
 def with_margin(value: float, margin: float | None) -> str:
     """``0.0042 ± 0.0036``: two digits of the margin, or of the value if there is none."""
+    if margin is not None and margin <= 1e-9 * abs(value):
+        margin = None  # what is left of nothing, by rounding
     places = decimals(margin or abs(value))
     return f"{value:,.{places}f}" + (f" ± {margin:,.{places}f}" if margin else "")
 

@@ -74,6 +74,12 @@ def matching(rows: Sequence[Row], conditions: Iterable[str]) -> list[Row]:
     ]
 
 
+def of_outcomes(rows: Sequence[Row], conditions: Iterable[str]) -> list[str]:
+    """The conditions on what came of trials, and not on parameters that all seeds share."""
+    parameters = {name for row in rows for name in flat(row.config)} - {"seed"}
+    return [text for text in conditions if Condition.parse(text).name not in parameters]
+
+
 def named(row: Row) -> dict[str, Any]:
     """What can be asked of a row by name: its fields, then metrics, then parameters."""
     return {**{name: getattr(row, name) for name in FIELDS}, **row.metrics, **flat(row.config)}

@@ -8,6 +8,7 @@ import typer
 
 from sweeps.answer.results import read_results, results_of
 from sweeps.answer.summary import best_line, summary
+from sweeps.answer.where import of_outcomes
 from sweeps.command import tables, views
 from sweeps.command.console import err, exits, out, write_bytes
 from sweeps.command.options import All, Directory, Output
@@ -79,9 +80,17 @@ def show_results(
     results = read_results(directory, everything=everything)
     for note in results.notes:
         err.print(note)
-    results = results.where(*(where or ()))
+    conditions = where or []
+    lucky = of_outcomes(results, conditions)
+    if lucky and configurations:
+        raise SweepsError(
+            f"--configurations compares over all seeds, and {lucky[0]!r} would choose single"
+            " seeds by how they came out; choose by parameters, or show --trials"
+        )
+    has_seeds = results.standings.has_seeds
+    results = results.where(*conditions)
     by_configuration = configurations or (
-        kind is Format.TABLE and results.standings.has_seeds and not (trials or history)
+        kind is Format.TABLE and has_seeds and not (trials or history or lucky)
     )
     view = views.of(results, by_configuration=by_configuration, history=history, sort=sort, top=top)
     if kind is Format.PARQUET and output is None and out.is_terminal:
@@ -94,6 +103,7 @@ def show_results(
         write_bytes(str(view.table()).encode(), output)
     else:
         tables.print_table(out, view.table())
-        if (best := best_line(results)) and not history:
-            out.print(f"\n{best}")
+        if (best := best_line(results)) and not (history or lucky):
+            those = f"of those with {' and '.join(conditions)}, " if conditions else ""
+            out.print(f"\n{those}{best}")
     return 0

@@ -232,19 +232,21 @@ def test_the_interaction_is_told_in_words_in_either_mode(tmp_path: Path, mode: s
     assert "seed</b>" not in page  # its effect is the noise
 
 
-def test_drawn_parameters_get_a_curve_over_their_logarithm(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "scale"), [("log_uniform", "log"), ("uniform", "linear")])
+def test_drawn_parameters_get_a_curve_over_the_scale_that_they_are_drawn_on(
+    tmp_path: Path, kind: str, scale: str
+) -> None:
     generator = np.random.default_rng(1)
     rates = 10 ** generator.uniform(-5, -1, 60)
     trials = [Made({"lr": float(lr)}, curve(0.9 - 0.1 * (math.log10(lr) + 3) ** 2)) for lr in rates]
-    space = {"lr": {"log_uniform": [1e-5, 1e-1]}}
-    folder = write_sweep(tmp_path, trials, parameters=space, samples=60)
+    folder = write_sweep(tmp_path, trials, parameters={"lr": {kind: [1e-5, 1e-1]}}, samples=60)
     page = read_report(folder)
     [specs] = re.findall(r'id="specs">(.*?)</script>', page, flags=re.DOTALL)
     charts = json.loads(specs)
     assert "effects" not in charts
     layers = charts["drawn-0"]["layer"]
     assert [layer["mark"]["type"] for layer in layers] == ["area", "circle", "line"]
-    assert layers[1]["encoding"]["x"]["scale"]["type"] == "log"
+    assert layers[1]["encoding"]["x"]["scale"].get("type", "linear") == scale
 
 
 def test_a_few_draws_are_points_and_no_levels(tmp_path: Path) -> None:
@@ -253,6 +255,13 @@ def test_a_few_draws_are_points_and_no_levels(tmp_path: Path) -> None:
     page = read_report(folder)
     assert 'id="drawn-0"' in page
     assert 'id="effects"' not in page
+
+
+def test_parameters_that_change_together_are_named_and_no_effect_is_claimed(tmp_path: Path) -> None:
+    trials = [Made({"width": w, "norm": w > 8}, curve(w / 40)) for w in (8, 16)]
+    page = read_report(write_sweep(tmp_path, trials))
+    assert "norm, width change together" in page or "width, norm change together" in page
+    assert "<b>width</b>: from" not in page
 
 
 def test_what_to_do_next_follows_from_what_was_found(tmp_path: Path) -> None:

@@ -276,6 +276,21 @@ def test_the_command_shows_configurations_trials_or_reports(seeded: Path) -> Non
     assert (both.returncode, "give one of" in both.stderr) == (2, True)
 
 
+def test_seeds_are_not_chosen_by_how_they_came_out(seeded: Path) -> None:
+    """Of those trials that came out well, the mean would be of the lucky ones."""
+    lucky = run_command("results", str(seeded), "--where", "score>0.899", cwd=seeded)
+    assert lucky.returncode == 0
+    assert lucky.stdout.splitlines()[0].split()[0] == "trial"
+    assert "best:" not in lucky.stdout
+    refused = run_command(
+        "results", str(seeded), "--where", "score>0.899", "--configurations", cwd=seeded
+    )
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "'score>0.899' would choose single seeds by how they came out" in refused.stderr
+    some = run_command("results", str(seeded), "--where", "net!=a", cwd=seeded).stdout
+    assert some.splitlines()[-1].startswith("of those with net!=a, best: net=")
+
+
 def test_the_checkpoint_named_is_of_the_epoch_compared_or_the_reason_is_told(
     finished: Path,
 ) -> None:

@@ -57,9 +57,7 @@ def test_results_data_environments_and_hidden_files_stay_here(source: Path, targ
     packed = pack(source, target)
     assert shipped(target) == CODE
     assert packed.files == len(CODE)
-    assert set(packed.left_out) == {"node_modules/", "runs/", "venv/", "sub/data/"} | {
-        "sub/__pycache__/"
-    }
+    assert set(packed.left_out) == {"node_modules/", "runs/", "venv/", "sub/data/"}
 
 
 def test_in_a_repository_what_git_ignores_stays_too(source: Path, target: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.answer.certainty import one_point, run_spread, seeds_advice
+from sweeps.answer.certainty import one_point, run_spread, seeds_advice, seeds_are_equal
 from sweeps.answer.configurations import Configuration
 from sweeps.answer.report.series import Findings, is_log
 from sweeps.answer.results import Results
@@ -46,6 +46,8 @@ def _seeds(results: Results) -> str | None:
     if count < 2 or (standings.comparison.noise is not None and not rivals):
         return None
     spread = run_spread(results)
+    if seeds_are_equal(results):
+        return "All seeds gave equal values: does the function use config['seed']?"
     if not rivals or spread is None:
         return f"Noise can't be judged from one seed: {seeds_advice(results)}."
     why = _untold(rivals)
@@ -90,6 +92,10 @@ def _edge(results: Results, name: str, good: Sequence[Configuration]) -> str | N
     low, high = max(at) <= 0.05, min(at) >= 0.95
     if not (low or high):
         return None
+    planned = [each.values.get(name) for each in results.standings if not each.n]
+    further = [v for v in planned if isinstance(v, int | float) and not isinstance(v, bool)]
+    if any(value < tried[0] if low else value > tried[-1] for value in further):
+        return None  # it is on its way, or has come to nothing
     beyond, end = _beyond(tried, low=low, log=log), "low" if low else "high"
     best = format_value(good[0].values[name])
     hint = f": try {format_value(beyond)} too" if beyond is not None else ""

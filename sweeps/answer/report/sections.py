@@ -139,6 +139,7 @@ def parameters(results: Results, found: series.Findings) -> dict[str, Any]:
     ]
     return {
         "effects": effects,
+        "inseparable": list(found.inseparable),
         "drawn": list(found.drawn),
         "together": _together(results, found),
         "importance": found.importance,

@@ -33,11 +33,13 @@ class Findings:
 
     Attributes:
         factors: parameters with a few values, by how sure their effect is.
+        inseparable: those of which nothing can be said, as they change together.
         drawn: numeric parameters with many values, and whether by their logarithm.
         interactions: the surest first.
     """
 
     factors: Sequence[Effect]
+    inseparable: Sequence[str]
     drawn: Mapping[str, bool]
     interactions: Sequence[Interaction]
     importance: Importance | None
@@ -63,6 +65,7 @@ def find(results: Results) -> Findings:
     factors = Factors(few, results.standings.values, results.mode, crossed=crossed)
     return Findings(
         factors.effects() if few else [],
+        factors.inseparable if few else [],
         drawn,
         factors.interactions() if 1 < len(few) <= 12 and not drawn else [],
         importance_of(results),
@@ -131,13 +134,15 @@ def parallel(results: Results) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def is_log(results: Results, name: str, values: Sequence[Any]) -> bool:
-    """Whether a parameter counts by its logarithm: drawn so, or spread over decades."""
+    """Whether a parameter counts by its logarithm: drawn so, or listed over decades."""
     known = [value for value in values if value is not None]
     if not known or not _is_numeric(known) or min(known) <= 0:
         return False
     asked = results.asked(name)
-    if isinstance(asked, Mapping) and any("log" in str(kind) for kind in asked):
-        return True
+    if isinstance(asked, Mapping) and any(
+        "uniform" in kind or "normal" in kind for kind in map(str, asked)
+    ):
+        return any("log" in str(kind) for kind in asked)
     return len(set(known)) > 1 and max(known) / min(known) >= 10
 
 

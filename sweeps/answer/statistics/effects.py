@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import fdtrc, stdtrit
 
 from sweeps.answer.statistics.comparison import LEVEL, critical_range
@@ -67,6 +68,9 @@ class Interaction:
 class Factors:
     """The parameters of a sweep that have a few values each, and the values measured.
 
+    Levels of which nothing was measured are none. A parameter that some configurations do not have
+    is a factor within those that do, unless its absence is a level like any other.
+
     Args:
         levels: for each parameter, the value of every configuration.
         values: (configurations, seeds), NaN where there is none.
@@ -83,45 +87,68 @@ class Factors:
         self._table = values
         self._config, self._seed = np.nonzero(np.isfinite(values))
         self._y = values[self._config, self._seed]
-        self._values = {name: _distinct(column) for name, column in levels.items()}
-        self._codes = {
-            name: np.array([_index(self._values[name], value) for value in column])
-            for name, column in levels.items()
-        }
+        measured = np.unique(self._config)
+        self._values = {name: _distinct([v[i] for i in measured]) for name, v in levels.items()}
+        self._codes = {name: self._coded(name, column) for name, column in levels.items()}
         self._crossed = crossed
+        for name in self.inseparable:
+            if None in self._values[name]:
+                self._values[name].remove(None)
+                self._codes[name] = self._coded(name, levels[name])
 
     def effects(self) -> list[Effect]:
         """The effect of each parameter, the largest for its margin first."""
-        blocks = {name: self._contrasts(name) for name in self._codes if self._varies(name)}
-        design = np.column_stack([np.ones(len(self._y)), self._seed_blocks(), *blocks.values()])
+        blocks, design = self._blocks(), self._design()
         if len(self._y) < 2 or not blocks:
             return []
+        unclear = self.inseparable
         inverse = np.linalg.pinv(design.T @ design)
-        solution = inverse @ design.T @ self._y
+        solution: Array = inverse @ design.T @ self._y
         sd, degrees = self._noise(design, solution)
         found, start = [], 1 + self._seed_blocks().shape[1]
         for name, block in blocks.items():
             part = slice(start, start := start + block.shape[1])
-            found.append(self._effect(name, solution[part], inverse[part, part], sd, degrees))
+            if name not in unclear:
+                found.append(self._effect(name, solution[part], inverse[part, part], sd, degrees))
         return sorted(found, key=lambda e: -e.difference / e.margin if e.margin else -np.inf)
+
+    @property
+    def inseparable(self) -> list[str]:
+        """Parameters whose effect is also that of others, as they change together."""
+        rank = int(np.linalg.matrix_rank(self._design()))
+        found = []
+        for name, block in self._blocks().items():
+            others = int(np.linalg.matrix_rank(self._design(without=name)))
+            if rank < others + block.shape[1]:
+                found.append(name)
+        return found
 
     def interactions(self) -> list[Interaction]:
         """Pairs of parameters by how surely they act together, the surest first."""
         names = [name for name in self._codes if self._varies(name)]
         pairs = list(combinations(names, 2))
-        base = np.column_stack(
-            [np.ones(len(self._y)), self._seed_blocks(), *map(self._contrasts, names)]
-        )
+        base = self._design()
         found = [self._interaction(base, *pair, count=len(pairs)) for pair in pairs]
         return sorted((each for each in found if each), key=lambda each: each.chance)
 
     def _varies(self, name: str) -> bool:
-        return len(np.unique(self._codes[name][self._config])) > 1
+        return len(self._values[name]) > 1
+
+    def _coded(self, name: str, column: Sequence[Any]) -> NDArray[np.int64]:
+        """The level of each configuration; -1: it has none."""
+        return np.array([_index(self._values[name], value) for value in column])
+
+    def _blocks(self) -> dict[str, Array]:
+        return {name: self._contrasts(name) for name in self._codes if self._varies(name)}
+
+    def _design(self, without: str | None = None) -> Array:
+        blocks = [block for name, block in self._blocks().items() if name != without]
+        return np.column_stack([np.ones(len(self._y)), self._seed_blocks(), *blocks])
 
     def _contrasts(self, name: str) -> Array:
         """(values, levels - 1) sum coding: the effects of all levels add up to nothing."""
         codes, count = self._codes[name][self._config], len(self._values[name])
-        coded = np.eye(count)[codes]
+        coded = np.eye(count + 1)[codes, :count]  # a row of zeros where it has no level
         contrasts: Array = coded[:, :-1] - coded[:, -1:]
         return contrasts
 
@@ -139,7 +166,7 @@ class Factors:
         return (np.sqrt(squares / degrees), degrees) if degrees > 0 else (np.nan, 0)
 
     def _effect(
-        self, name: str, solution: Array, covariance: Array, sd: float, degrees: int
+        self, name: str, solution: Array, covariance: NDArray[Any], sd: float, degrees: int
     ) -> Effect:
         every = np.vstack([np.eye(len(solution)), -np.ones(len(solution))])
         offsets = every @ solution

@@ -11,6 +11,9 @@ from sweeps.answer.statistics.noise import Array
 FEW = 50
 """With fewer configurations than this, the shares are indicative only."""
 
+CHOICES = 8
+"""Of more choices than this, the evaluator would take very long."""
+
 MOST = 200
 """More configurations than this are thinned out: the forest takes long, and gains nothing."""
 
@@ -49,6 +52,10 @@ def importances(
 
     columns = {name: [_plain(values[int(i)]) for i in known] for name, values in levels.items()}
     columns = {name: column for name, column in columns.items() if len(set(column)) > 1}
+    columns = {
+        name: _ordered(column, means[known]) if _is_long_list(column) else column
+        for name, column in columns.items()
+    }
     spaces = {name: _space(column, log=name in log) for name, column in columns.items()}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
@@ -72,10 +79,30 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
 
+def _is_numeric(column: Sequence[Any]) -> bool:
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in column)
+
+
+def _is_long_list(column: Sequence[Any]) -> bool:
+    return not _is_numeric(column) and len(set(column)) > CHOICES
+
+
+def _ordered(column: Sequence[Any], means: Array) -> list[int]:
+    """Choices as numbers, by what they came to on average.
+
+    The best split of choices in a tree of squared errors is one of this order (Breiman et al.
+    1984); the evaluator's own way takes time that doubles with each choice.
+    """
+    places: dict[Any, list[int]] = {}
+    for place, value in enumerate(column):
+        places.setdefault(value, []).append(place)
+    by_mean = sorted(places, key=lambda value: float(np.mean(means[places[value]])))
+    return [by_mean.index(value) for value in column]
+
+
 def _space(column: Sequence[Any], *, log: bool) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in column)
-    if not numeric:
+    if not _is_numeric(column):
         return CategoricalDistribution(list(dict.fromkeys(column)))
     return FloatDistribution(float(min(column)), float(max(column)), log=log and min(column) > 0)

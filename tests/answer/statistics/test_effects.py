@@ -120,3 +120,46 @@ def test_importance_goes_to_what_matters_and_is_indicative_where_few_were_run() 
     assert importances(LEVELS, np.ones(12)) is None
     odd = {"net": [None, [1, 2], "a", True] * 3, "lr": list(range(1, 13))}
     assert importances(odd, np.arange(12.0), log=["lr"]) is not None
+
+
+def test_parameters_that_change_together_are_not_told_apart() -> None:
+    """A pair of values that goes with each other would share what one of them does, by half."""
+    levels = {"width": [8, 8, 16, 16], "norm": [False, False, True, True], "lr": [1, 2, 1, 2]}
+    values = np.array([[0.1, 0.11], [0.3, 0.31], [0.2, 0.21], [0.4, 0.41]])
+    factors = Factors(levels, values, "max", crossed=False)
+    assert factors.inseparable == ["width", "norm"]
+    [lr] = factors.effects()
+    assert (lr.name, lr.difference) == ("lr", pytest.approx(0.2))
+
+
+def test_a_parameter_that_some_do_not_have_is_judged_among_those_that_do() -> None:
+    levels = {
+        "optimizer": ["adam", "sgd", "sgd"] * 2,
+        "momentum": [None, 0.8, 0.9] * 2,
+        "lr": [1, 1, 1, 2, 2, 2],
+    }
+    values = np.array([0.6, 0.5, 0.5, 0.7, 0.6, 0.6])[:, None] + [0.0, 0.01, 0.002]
+    factors = Factors(levels, values, "max", crossed=False)
+    assert factors.inseparable == []
+    effects = {effect.name: effect for effect in factors.effects()}
+    assert effects["optimizer"].values == ("adam", "sgd")
+    assert effects["optimizer"].difference == pytest.approx(0.1)
+    assert effects["momentum"].values in ((0.8, 0.9), (0.9, 0.8))
+    assert effects["momentum"].difference == pytest.approx(0, abs=1e-9)
+
+
+def test_a_level_of_which_nothing_came_has_no_mean() -> None:
+    levels = {"lr": [1.0, 0.01, 0.001], "one": [1, 1, 1]}
+    values = np.array([[np.nan, np.nan], [0.9, 0.91], [0.85, 0.86]])
+    [lr] = Factors(levels, values, "max", crossed=True).effects()
+    assert (lr.values, lr.difference) == ((0.01, 0.001), pytest.approx(0.05))
+
+
+def test_a_parameter_of_many_texts_is_weighed_as_quickly_as_one_of_few() -> None:
+    """Each of them by itself would double the time; of twenty, it would not end."""
+    points = list(product([f"net{n}" for n in range(20)], [0.1, 0.01]))
+    levels = {"net": [net for net, _ in points], "lr": [lr for _, lr in points]}
+    means = np.array([int(net[3:]) % 7 + (lr == 0.01) for net, lr in points], dtype=float)
+    found = importances(levels, means)
+    assert found is not None
+    assert found.shares["net"] > 0.7
