@@ -14,6 +14,10 @@ from sweeps.definition.text import one_line
 GAP = "  "
 WHOLE = 0
 """The rank of a column that is never left out."""
+VALUES = -1
+"""The rank of a swept parameter: they stay if all of them fit, and else come after what is said of
+them, which is of the ranks up to"""
+SAID = 2
 LEAST = 24
 """Letters of a column of sentences that are worth showing."""
 
@@ -86,8 +90,11 @@ def _chosen(columns: Sequence[Column], width: int | None) -> tuple[list[Column],
     """Which columns are shown, and which are left out: whatever fits, by rank."""
     if width is None or _needed(columns) <= width:
         return list(columns), []
-    kept = [column for column in columns if column.rank == WHOLE]
-    for column in sorted(columns, key=lambda column: column.rank)[len(kept) :]:
+    kept = [column for column in columns if column.rank in (WHOLE, VALUES)]
+    if _needed(kept) > width:
+        kept = [column for column in kept if column.rank == WHOLE]
+    rest = [column for column in columns if column not in kept]
+    for column in sorted(rest, key=lambda c: SAID + 0.5 if c.rank == VALUES else c.rank):
         if _needed([*kept, column]) <= width:
             kept.append(column)
     return [c for c in columns if c in kept], [c for c in columns if c not in kept]

@@ -1,7 +1,7 @@
 """Plans and results as text for a terminal, a pipe or a log.
 
-The rank of a column says what goes first where a terminal is narrow: the swept values, the id and
-the sweep's metric stay.
+The rank of a column says what goes first where a terminal is narrow: the id and the sweep's metric
+stay, and so do the swept values unless there are too many.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from sweeps.answer.summary import (
     runs_text,
     standing_text,
 )
-from sweeps.command.columns import Table
+from sweeps.command.columns import VALUES, Table
 from sweeps.definition.space import cell
 from sweeps.definition.text import format_value, numbers
 from sweeps.planning.arrays import Array
@@ -202,7 +202,7 @@ def _trials_table(rows: Sequence[Row], results: Results) -> Table:
 def _add_values(table: Table, configs: Iterable[Mapping[str, Any]], names: Sequence[str]) -> None:
     rows = list(configs)
     for name in names:
-        table.add(name, [cell(config, name) for config in rows])
+        table.add(name, [cell(config, name) for config in rows], VALUES)
 
 
 def _add_errors(table: Table, errors: Sequence[str | None]) -> None:

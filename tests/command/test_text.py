@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sweeps.command.columns import Table
+from sweeps.command.columns import VALUES, Table
 from sweeps.definition.text import format_value, harmless, in_name, number, numbers, one_line, typed
 from sweeps.definition.yaml12 import load
 from sweeps.records.record import Status
@@ -130,6 +130,20 @@ def test_what_matters_most_stays_whole_and_the_rest_goes_by_rank(
         assert max(map(len, lines)) <= width
     assert ("a long sentence" in lines[1]) is ("error" not in gone)
     assert ("what has happened to it" in lines[1]) is (width in (None, 200))
+
+
+def test_of_many_swept_values_some_go_and_not_what_is_said_of_them() -> None:
+    table = Table()
+    for n in range(14):
+        table.add(f"parameter{n}", ["0.1"], VALUES)
+    table.add("seeds", ["3"], 4, right=True)
+    table.add("score", ["0.5000 ± 0.01"], right=True)
+    table.add("told apart", ["yes"], 1, right=True)
+    lines, left_out = table.fit(80)
+    assert max(map(len, lines)) <= 80
+    assert "parameter0" in lines[0]
+    assert all(word in lines[0] for word in ("score", "told apart"))
+    assert "parameter13" in left_out
 
 
 def test_cells_are_aligned_by_what_they_take_on_a_screen() -> None:

@@ -30,7 +30,7 @@ from trainer.fused.array import ModuleArray
 from trainer.fused.common import CannotFuse
 from trainer.fused.optim import ArrayOptimizer
 from trainer.fused.pays import Timing, measure, unchanged
-from trainer.fused.streams import drawing
+from trainer.fused.streams import drawing, incomparable
 from trainer.fused.structure import difference, structure
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Timing",
     "difference",
     "drawing",
+    "incomparable",
     "measure",
     "structure",
     "unchanged",

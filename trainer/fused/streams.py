@@ -67,6 +67,17 @@ class Streams:
         return kept
 
 
+def incomparable(streams: Sequence[Generator], before: Sequence[Tensor]) -> bool:
+    """Whether what has been computed since these states cannot equal what a member computes alone.
+
+    On a GPU torch's own kernels, dropout's say, take their numbers from a stream in another order.
+    """
+    if all(stream.device.type == "cpu" for stream in streams):
+        return False
+    pairs = zip(streams, before, strict=True)
+    return any(not torch.equal(stream.get_state(), state) for stream, state in pairs)
+
+
 @contextmanager
 def drawing(stream: Generator) -> Iterator[None]:
     """All that torch draws in here comes from this stream, and takes it further."""
