@@ -111,7 +111,7 @@ def train_together(members: list[Member], device: torch.device) -> None:
         return
     try:
         while members and members[0].state.epoch < setup.settings.epochs:
-            for member, metrics in zip(members, array.epoch(), strict=True):
+            for member, metrics in zip(members, epoch_of(array, members), strict=True):
                 if not member.error:
                     member.end_epoch(metrics)
             ended = [index for index, member in enumerate(members) if member.error]
@@ -122,6 +122,17 @@ def train_together(members: list[Member], device: torch.device) -> None:
                 members = [member for member in members if not member.error]
     finally:
         array.close()
+
+
+def epoch_of(array: TrainingArray, members: Sequence[Member]) -> list[dict[str, float]]:
+    """Train one epoch; where that fails, its members train alone when they are tried again."""
+    try:
+        return array.epoch()
+    except Exception as error:
+        folders = [member.log_dir for member in members]
+        choice.write(folders, together=False, because=f"it failed: {why_not(error)}")
+        error.add_note("Tried again, the members of this array train one after the other.")
+        raise
 
 
 def form(
@@ -138,10 +149,12 @@ def form(
     states = [member.state for member in members]
     try:
         array = TrainingArray(states, splits, device)
-        check_array(array, states, splits["train"])
+        if not chosen:
+            check_array(array, states, splits["train"])
     except Exception as error:  # of a user's code; alone it will show again, if it is the user's
         reason = why_not(error)
-        choice.write(folders, together=False, because=reason)
+        if not isinstance(error, torch.OutOfMemoryError):  # there may be enough another time
+            choice.write(folders, together=False, because=reason)
         return None, reason
     if chosen:
         return array, str(chosen["because"])

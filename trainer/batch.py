@@ -57,8 +57,10 @@ def stack(values: Sequence[Any]) -> Any:
     first = values[0]
     if first is None:
         return None
-    if isinstance(first, dict | tuple | list):
-        return like(first, [stack(same) for same in zip(*map(parts, values), strict=True)])
+    if isinstance(first, dict):  # by name: another member's may stand in another order
+        return like(first, [stack([one[name] for one in values]) for name in first])
+    if isinstance(first, tuple | list):
+        return like(first, [stack(same) for same in zip(*values, strict=True)])
     return torch.stack(list(values))
 
 
@@ -71,6 +73,15 @@ def leaves(values: Any) -> list[Any]:
     if isinstance(values, tuple | list) and not _is_numbers(values):
         return [leaf for value in values for leaf in leaves(value)]
     return [values]
+
+
+def form(values: Any) -> Any:
+    """How a tree of tensors is made, but for the tensors: equal for trees that are alike."""
+    if isinstance(values, dict):
+        return type(values), tuple((name, form(value)) for name, value in values.items())
+    if isinstance(values, tuple | list) and not _is_numbers(values):
+        return type(values), tuple(form(value) for value in values)
+    return values is None
 
 
 def length(values: Any) -> int:

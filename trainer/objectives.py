@@ -105,7 +105,8 @@ def _cross_entropies(outputs: Tensor, targets: Tensor, smoothings: Sequence[floa
     losses = hard.view(len(targets), -1).sum(dim=1) / counts
     if not any(smoothings):
         return losses
-    part = torch.tensor(smoothings, dtype=losses.dtype, device=losses.device)
+    # made where it is needed: a copy from the host could not be part of a captured step
+    part = torch.cat([losses.new_full((1,), smoothing) for smoothing in smoothings])
     spread = -F.log_softmax(scores, dim=1).mean(dim=1)
     return (1 - part) * losses + part * (spread.view(len(targets), -1) * kept).sum(dim=1) / counts
 

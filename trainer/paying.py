@@ -9,7 +9,7 @@ import torch
 
 from trainer.batch import each
 from trainer.data import Examples
-from trainer.fused import Timing, drawing, measure, unchanged
+from trainer.fused import Timing, drawing, measure
 from trainer.loop import precisely, train_batch
 from trainer.state import TrainState
 from trainer.together import TrainingArray
@@ -44,11 +44,8 @@ def time_array(
             for one in (inputs, targets)
         )
         noise = torch.Generator(device)
-        models, optimizers, streams = zip(
-            *((state.model, state.optimizer, state.noise) for state in states), strict=True
-        )
         model.train()
-        with unchanged(models, optimizers, streams), precisely(settings.precision), drawing(noise):
+        with array.unchanged(), precisely(settings.precision), drawing(noise):
             _found[key] = measure(
                 lambda: _ignore(train_batch(setup, model, optimizer, inputs, targets)),
                 lambda: array.update(array.differentiate(wide_inputs, wide_targets)[1]),

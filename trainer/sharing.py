@@ -113,7 +113,7 @@ def kind_of(
         if not isinstance(made, optim.Adam | optim.AdamW | optim.SGD):
             return f"{ALONE}{type(made).__name__} has no array form"
         for group in made.param_groups:
-            for name in ("amsgrad", "maximize"):
+            for name in ("amsgrad", "maximize", "dampening"):
                 if group.get(name):
                     return f"{ALONE}{name} has no array form"
         return type(made).__name__

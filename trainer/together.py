@@ -7,7 +7,7 @@ import gc
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from trainer.captured import CapturedStep
 from trainer.config import SPEED
 from trainer.data import Examples, Split, batch_sizes, evaluated_at_once
 from trainer.feeds import Gathered, Streamed, run
-from trainer.fused import ArrayOptimizer, ModuleArray, drawing, unchanged
+from trainer.fused import ArrayOptimizer, CannotFuse, ModuleArray, drawing, unchanged
 from trainer.loop import autocast, precisely
 from trainer.objectives import (
     Totals,
@@ -64,16 +64,18 @@ class TrainingArray:
         """Those that the loss depends on, (K, *shape) each."""
         return self._parameters
 
+    def unchanged(self) -> AbstractContextManager[None]:
+        """Whatever is trained in here, the members are afterwards as before."""
+        members = ((state.model, state.optimizer, state.noise) for state in self._states)
+        return unchanged(*zip(*members, strict=True))
+
     def _reached(self) -> list[bool]:
         """Which of the parameters the loss depends on: a second output may play no part in it."""
         inputs, targets = (
             each(lambda t: t.to(self._device).expand(len(self._states), *t.shape).contiguous(), one)
-            for one in self._splits["train"].few(2)
+            for one in self._splits["train"].beginning(self._setup.settings.batch_size, 1)[0]
         )
-        models, optimizers, streams = zip(
-            *((state.model, state.optimizer, state.noise) for state in self._states), strict=True
-        )
-        with unchanged(models, optimizers, streams), precisely("fp32"):
+        with self.unchanged(), precisely("fp32"):
             losses = self._losses(run(self._model, inputs), targets)
             found = torch.autograd.grad(losses.sum(), self._model.stacked(), allow_unused=True)
         return [gradient is not None for gradient in found]
@@ -82,6 +84,7 @@ class TrainingArray:
         """What is of the members' number."""
         task, states = self._setup.task, self._states
         self._clips = _clips(states, self._device)
+        self._passed_over = self._model.passed_over()
         self._totals = Totals(task.metrics, task.counts, self._device, len(states))
         self._feed = self._feed_of(self._splits["train"])
 
@@ -165,7 +168,15 @@ class TrainingArray:
         with autocast(self._device, self._setup.settings.precision):
             outputs = run(self._model, inputs)
         losses = self._losses(outputs, targets)
-        return losses.detach(), torch.autograd.grad(losses.sum(), self._parameters)
+        return losses.detach(), self._gradients(losses)
+
+    def _gradients(self, losses: Tensor) -> tuple[Tensor, ...]:
+        trained, others = self._parameters, self._passed_over
+        found = torch.autograd.grad(losses.sum(), [*trained, *others], allow_unused=True)
+        reached = [gradient is not None for gradient in found]
+        if reached != [True] * len(trained) + [False] * len(others):
+            raise CannotFuse("which parameters the loss depends on changes from batch to batch")
+        return found[: len(trained)]
 
     def update(self, gradients: Sequence[Tensor]) -> None:
         """Let the members' optimizers step."""
@@ -176,7 +187,7 @@ class TrainingArray:
 
     def _update(self, outputs: Any, targets: Any, size: int) -> None:
         losses = self._losses(outputs, targets)
-        self.update(torch.autograd.grad(losses.sum(), self._parameters))
+        self.update(self._gradients(losses))
         self._totals.add(losses.detach(), detached(in_full(outputs)), targets, size)
 
     @torch.no_grad()

@@ -1,22 +1,24 @@
 """Whether an array may be trusted: two of its steps beside two of each member's own.
 
 What a model does besides its forward, hooks say, shows in the gradients; what it keeps from one
-step to the next, in the second step. Each member sees other examples, so that what should be its
-own, and is not, shows as well.
+step to the next, in the second step. Each member sees other examples, if there are enough, so that
+what should be its own, and is not, shows as well. That the optimizers step as torch's do is known.
 """
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
 
 from trainer.batch import Batch, each, stack
-from trainer.data import Examples
-from trainer.fused import CannotFuse, drawing, incomparable, unchanged
+from trainer.config import Settings
+from trainer.data import Examples, batch_sizes
+from trainer.fused import CannotFuse, drawing, incomparable
 from trainer.loop import backward, forward, precisely
 from trainer.state import TrainState
+from trainer.task import Task
 from trainer.together import TrainingArray
 
 STEPS = 2
@@ -24,12 +26,15 @@ TOLERANCES = {"fp32": 1e-3, "tf32": 1e-2, "bf16": 5e-2}
 """How far apart losses may be, as a part of them, and ten times as far gradients, as a part of the
 largest one of a model."""
 
-_trusted: set[tuple[str, int]] = set()
-"""What has been found right in this process: what members agree in, and their number."""
+Gradients = Mapping[str, Tensor | None]
+"""By the names of a model's parameters; ``None`` of those that its loss does not depend on."""
+
+_trusted: dict[str, Task] = {}
+"""What has been found right in this process: tasks, by what their members agree and differ in."""
 
 
 def check_array(array: TrainingArray, states: Sequence[TrainState], train: Examples) -> None:
-    """Nothing is changed by it.
+    """Nothing is changed by it, but what the task itself keeps.
 
     Args:
         states: the members' own, tied to the array's.
@@ -38,22 +43,21 @@ def check_array(array: TrainingArray, states: Sequence[TrainState], train: Examp
         CannotFuse: the array does not do what its members do.
     """
     setup, device = states[0].setup, states[0].noise.device
-    kinds = {type(state.optimizer).__name__ for state in states}
-    key = (f"{setup.task.fuse_key(setup.config)} {sorted(kinds)} {id(setup.task)}", len(states))
-    if key in _trusted:
+    key = _key(states)
+    if _trusted.get(key) is setup.task:
         return
-    models, optimizers, streams = zip(
-        *((state.model, state.optimizer, state.noise) for state in states), strict=True
-    )
+    compared = False
+    models, streams = [state.model for state in states], [state.noise for state in states]
     names = _names(array.parameters, models[0])
     first = train.beginning(setup.settings.batch_size, STEPS)
-    with unchanged(models, optimizers, streams), precisely(setup.settings.precision):
-        copies = copy.deepcopy(list(models))
+    steps = len(batch_sizes(len(train), setup.settings.batch_size))
+    with array.unchanged(), precisely(setup.settings.precision):
+        copies = copy.deepcopy(models)
         own = [_copied(stream) for stream in streams]
         for step in range(STEPS):
             batches = [_batch_of(first, train, step, index, device) for index in range(len(states))]
             expected = [
-                _alone(state, model, stream, names, batch)
+                _alone(state, model, stream, batch)
                 for state, model, stream, batch in zip(states, copies, own, batches, strict=True)
             ]
             for model in models:
@@ -61,15 +65,34 @@ def check_array(array: TrainingArray, states: Sequence[TrainState], train: Examp
             drawn_before = [stream.get_state() for stream in streams]
             losses, gradients = array.differentiate(*stack(batches))
             if incomparable(streams, drawn_before):
-                expected = []  # that it can be done at all has been seen
+                expected, compared = [], True  # that it can be done at all has been seen
             for index, (loss, wanted) in enumerate(expected):
-                got = [gradient[index] for gradient in gradients]
+                got = {name: every[index] for name, every in zip(names, gradients, strict=True)}
+                _check_reached(wanted, got)
                 tolerance = TOLERANCES[setup.settings.precision]
-                _check_same(losses[index], loss, got, wanted, tolerance)
+                compared |= _check_same(losses[index], loss, got, wanted, tolerance)
+            for state in states:
+                state.set_rates(state.epoch + (step + 0.5) / steps)
             array.update(gradients)
             for model, copied in zip(models, copies, strict=True):
                 _take_over(copied, model)
-    _trusted.add(key)
+    if compared:
+        _trusted[key] = setup.task
+
+
+def _key(states: Sequence[TrainState]) -> str:
+    """What members agree in, and what they differ in that only the user's own code reads."""
+    setup = states[0].setup
+    kinds = [type(state.optimizer).__name__ for state in states]
+    own = [
+        {
+            name: value
+            for name, value in state.setup.config.items()
+            if name not in Settings.model_fields
+        }
+        for state in states
+    ]
+    return repr((setup.task.fuse_key(setup.config), kinds, own))
 
 
 def why_not(error: Exception) -> str:
@@ -86,22 +109,18 @@ def _batch_of(
     """Members with orders of their own see other examples in a step; others see the same."""
     turn = step if getattr(train, "one_order", False) else step + index
     inputs, targets = first[turn % len(first)]
-    return tuple(each(lambda t: t.to(device).clone(), part) for part in (inputs, targets))
+    return tuple(each(lambda t: t.to(device), part) for part in (inputs, targets))
 
 
 def _alone(
-    state: TrainState,
-    model: nn.Module,
-    stream: Generator,
-    names: Sequence[str],
-    batch: Batch,
-) -> tuple[Tensor, list[Tensor | None]]:
+    state: TrainState, model: nn.Module, stream: Generator, batch: Batch
+) -> tuple[Tensor, Gradients]:
     """A member's loss on a batch, and its gradients."""
     model.train()
     with drawing(stream):
         loss, _ = forward(state.setup, model, *(each(torch.clone, part) for part in batch))
         backward(model, loss)
-    return loss.detach(), [model.get_parameter(name).grad for name in names]
+    return loss.detach(), {name: p.grad for name, p in model.named_parameters()}
 
 
 @torch.no_grad()
@@ -117,15 +136,19 @@ def _names(parameters: Sequence[nn.Parameter], member: nn.Module) -> list[str]:
     return [called[parameter[0].data_ptr()] for parameter in parameters]
 
 
+def _check_reached(own: Gradients, array: Mapping[str, Tensor]) -> None:
+    """An optimizer passes over what has no gradient; so it must be the same parameters always."""
+    for name, gradient in own.items():
+        if (gradient is not None) != (name in array):
+            raise CannotFuse(f"whether the loss depends on {name} changes from batch to batch")
+
+
 def _check_same(
-    loss: Tensor,
-    own_loss: Tensor,
-    gradients: Sequence[Tensor],
-    own: Sequence[Tensor | None],
-    tolerance: float,
-) -> None:
+    loss: Tensor, own_loss: Tensor, array: Mapping[str, Tensor], own: Gradients, tolerance: float
+) -> bool:
+    """Whether they could be compared."""
     if not own_loss.isfinite():
-        return  # it has diverged, and so it may have here, sooner or later
+        return False  # it has diverged, and so it may have here, sooner or later
     if not torch.allclose(
         loss.double(), own_loss.double(), rtol=tolerance, atol=1e-6, equal_nan=True
     ):
@@ -133,19 +156,15 @@ def _check_same(
             f"the array does not train as its members do: a loss of {float(loss):.6g}"
             f" in place of {float(own_loss):.6g}"
         )
-    peaks = [float(g.abs().max()) for g in own if g is not None and g.numel()]
-    if not all(map(math.isfinite, peaks)):
-        return
-    for one, other in zip(gradients, own, strict=True):
-        wanted = torch.zeros_like(one) if other is None else other
-        if not torch.allclose(
-            one.double(),
-            wanted.double(),
-            rtol=0,
-            atol=10 * tolerance * max(peaks, default=0.0),
-            equal_nan=True,
-        ):
+    wanted = {name: gradient for name, gradient in own.items() if gradient is not None}
+    peak = max((float(g.abs().max()) for g in wanted.values() if g.numel()), default=0.0)
+    if not math.isfinite(peak):
+        return False
+    for name, gradient in wanted.items():
+        got, atol = array[name].double(), 10 * tolerance * peak
+        if not torch.allclose(got, gradient.double(), rtol=0, atol=atol, equal_nan=True):
             raise CannotFuse("the array does not have its members' gradients")
+    return True
 
 
 def _copied(stream: Generator) -> Generator:

@@ -145,6 +145,53 @@ class ByName(Model):
         return super().forward(tokens * scale)
 
 
+def shuffled_names(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Now and then its names come in another order."""
+    if torch.rand(()) < 0.5:
+        inputs = dict(inputs)
+        inputs["tokens"] = inputs.pop("tokens") * 1.1
+    return inputs
+
+
+class Output(dict[str, Tensor]):
+    """Read by name as well, as what Hugging Face's models give."""
+
+    def __getattr__(self, name: str) -> Tensor:
+        return self[name]
+
+
+class Answering(Model):
+    def forward(self, x: Tensor) -> Any:
+        hidden = self.hidden(x)
+        return Output(logits=self.last(hidden), hidden=hidden)
+
+
+class Interacting(Model):
+    """Takes from a square of products those above its diagonal: the same places always."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.above = torch.ones(8, 8, dtype=torch.bool).triu(1)
+        self.nothing = torch.full((1,), torch.nan)
+        self.last = nn.Linear(28, 3)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        return (hidden.unsqueeze(2) * hidden.unsqueeze(1))[:, self.above]
+
+
+class Freezing(Model):
+    """Does what a parameter says that only it reads."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        return hidden.detach() + 0 * hidden.sum() if self.config.get("freeze") else hidden
+
+
 class InPlace(Model):
     def hidden(self, x: Tensor) -> Tensor:
         return super().hidden(x.sub_(0.5).div_(2.0))
@@ -181,6 +228,22 @@ class Tagger(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         scores: Tensor = self.last(self.embed(tokens)).transpose(1, 2)
         return scores
+
+
+def third_class_late(config: Config) -> Tensors:
+    """Of the third class there is none among the first."""
+    return without_third_class(0)
+
+
+def third_class_first(config: Config) -> Tensors:
+    """Of the third class there are some in the first batch of eight, and none in the next two."""
+    return without_third_class(8)
+
+
+def without_third_class(begin: int) -> Tensors:
+    place = torch.arange(60)
+    y = torch.where((begin <= place) & (place < 24), place % 2, Y)
+    return Tensors(train=(X[:40], y[:40]), test=(X[40:], y[40:]))
 
 
 def sentences(config: Config) -> Tensors:

@@ -5,6 +5,7 @@ otherwise.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 from tests.trainer.conftest import Recorder
 from tests.trainer.peoples import (
+    Answering,
     Assigning,
     Attending,
     BagOfWords,
@@ -24,7 +26,9 @@ from tests.trainer.peoples import (
     Config,
     Counting,
     Encoder,
+    Freezing,
     InPlace,
+    Interacting,
     Keeping,
     MaskedMean,
     Model,
@@ -42,9 +46,13 @@ from tests.trainer.peoples import (
     drawn,
     rows,
     sentences,
+    shuffled_names,
     tags,
+    third_class_first,
+    third_class_late,
 )
 from trainer import Datasets, Task, Tensors
+from trainer.fused import CannotFuse
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +65,24 @@ def double_precision() -> Iterator[None]:
 
 def first_output(outputs: Any, targets: Tensor) -> Tensor:
     return F.cross_entropy(outputs[0], targets)
+
+
+def by_its_name(outputs: Any, targets: Tensor) -> Tensor:
+    return F.cross_entropy(outputs.logits, targets)
+
+
+def value_of_the_third(outputs: Any, targets: Tensor) -> Tensor:
+    """The second head is trained where there is something for it."""
+    scores, values = outputs
+    loss, chosen = F.cross_entropy(scores, targets), targets == 2
+    return loss + (values[chosen] - 2).square().mean() if chosen.any() else loss
+
+
+def by_name(config: Config) -> Tensors:
+    return Tensors(
+        train=({"tokens": X[:40], "scale": X[:40] ** 2}, Y[:40]),
+        test=({"tokens": X[40:], "scale": X[40:] ** 2}, Y[40:]),
+    )
 
 
 def mixed(inputs: Tensor) -> Tensor:
@@ -91,13 +117,10 @@ ARRAYS = {
     "a second output": a(TwoHeads, loss=first_output),
     "a named tuple with nothing in it": a(Named, loss=first_output),
     "keeps its configuration": Task(model=Keeping, data=rows),
-    "inputs by name": a(
-        ByName,
-        data=lambda config: Tensors(
-            train=({"tokens": X[:40], "scale": X[:40] ** 2}, Y[:40]),
-            test=({"tokens": X[40:], "scale": X[40:] ** 2}, Y[40:]),
-        ),
-    ),
+    "inputs by name": a(ByName, data=by_name),
+    "inputs by name, in any order": a(ByName, data=by_name, augment=shuffled_names),
+    "outputs by name": a(Answering, loss=by_its_name),
+    "a mask that stays the same": a(Interacting),
     "a padded transformer": a(Encoder, data=sentences),
     "targets that do not count": a(Tagger, data=tags),
     "augmentation by NumPy, in place": a(Model, augment=mixed),
@@ -115,6 +138,9 @@ ALONE = {
     "an autograd function of its own": a(Spectral),
     "fails in an array": a(InPlace),
     "SGD has hooks on its step": a(Model, optimizer=clamping),
+    "whether the loss depends on value.weight changes": a(
+        TwoHeads, data=third_class_first, loss=value_of_the_third
+    ),
 }
 
 CONFIGS: list[Config] = [
@@ -155,6 +181,39 @@ def test_what_an_array_cannot_do_trains_alone_and_the_reason_is_said(
     said = capsys.readouterr()
     assert "not trained as an array, but one after the other: " in said.out
     assert (reason in said.out, said.err) == (True, "")
+
+
+def test_a_parameter_that_one_of_the_members_reads_otherwise_is_noticed_each_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    task = Task(model=Freezing, data=rows)
+    assert_as_alone(task, [{**config, "freeze": False} for config in CONFIGS])
+    assert "not trained as an array" not in capsys.readouterr().out
+    assert_as_alone(task, [{**c, "freeze": n == 1} for n, c in enumerate(CONFIGS)])
+    assert "not trained as an array" in capsys.readouterr().out
+
+
+def test_what_an_array_meets_on_its_way_ends_it_and_tried_again_its_members_train_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = a(TwoHeads, data=third_class_late, loss=value_of_the_third)
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+    configs = [{**config, "shuffle": False} for config in CONFIGS]
+    reports = [Recorder() for _ in configs]
+    with pytest.raises(CannotFuse, match="which parameters the loss depends on changes") as failed:
+        task.train_many(configs, reports=reports, log_dirs=folders)
+    assert failed.value.__notes__ == [
+        "Tried again, the members of this array train one after the other."
+    ]
+    assert [report.metrics for report in reports] == [[], []]
+    assert task.train_many(configs, reports=reports, log_dirs=folders) == [None, None]
+    assert "one after the other: it failed: which parameters the loss" in capsys.readouterr().out
+    for config, report in zip(configs, reports, strict=True):
+        alone = Recorder()
+        task(config, report=alone)
+        assert report.metrics[-1]["loss/train"] == alone.metrics[-1]["loss/train"]
 
 
 def test_hooks_on_parameters_are_known_before_anything_is_trained() -> None:

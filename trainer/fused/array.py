@@ -17,7 +17,7 @@ from trainer.batch import call, each, leaves, length
 from trainer.fused.common import CannotFuse
 from trainer.fused.recorded import Recorded
 from trainer.fused.streams import Streams, drawing, incomparable
-from trainer.fused.structure import difference, structure
+from trainer.fused.structure import difference, structure, tensors_of
 
 if TYPE_CHECKING:
     from trainer.fused.laned import Laned
@@ -102,6 +102,11 @@ class ModuleArray:
         """
         return self._trained
 
+    def passed_over(self) -> list[nn.Parameter]:
+        """The others that could be trained, and on which nothing depends."""
+        parameters = self._layout.parameters.values()
+        return [p for p in parameters if p.requires_grad and not self._is_trained(p)]
+
     def keep_trained(self, chosen: Sequence[bool]) -> None:
         """Train only those of :meth:`stacked` that are chosen: a loss may not depend on all."""
         self._trained = [p for p, one in zip(self._trained, chosen, strict=True) if one]
@@ -163,8 +168,8 @@ class ModuleArray:
                     expected = []
                 reached = _reached(layout, outputs) if training else []
             for index, own in enumerate(expected):
-                got = [tensor[index] for tensor in _tensors(outputs)]
-                _check_same(got, list(_tensors(own)), tolerance, training=training)
+                got = [tensor[index] for tensor in tensors_of(outputs)]
+                _check_same(got, list(tensors_of(own)), tolerance, training=training)
         return reached
 
 
@@ -193,7 +198,7 @@ def _together(layout: Layout, example: Inputs, size: int, *, training: bool) -> 
 
 def _reached(layout: Layout, outputs: Any) -> list[nn.Parameter]:
     """The parameters that outputs depend on."""
-    loss = sum(t.double().sum() for t in _tensors(outputs) if t.requires_grad)
+    loss = sum(t.double().sum() for t in tensors_of(outputs) if t.requires_grad)
     if not isinstance(loss, Tensor):
         raise CannotFuse("its outputs depend on no parameter that is trained")
     parameters = [p for p in layout.parameters.values() if p.requires_grad]
@@ -228,17 +233,6 @@ def _unchanged(members: Sequence[nn.Module], streams: Streams) -> Iterator[None]
             for buffer, before in zip(member.buffers(), own, strict=True):
                 with torch.no_grad():
                     buffer.copy_(before)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in what a forward gives."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
-    elif isinstance(value, tuple | list):
-        for one in value:
-            yield from _tensors(one)
 
 
 def _check_equal(members: Sequence[nn.Module]) -> None:

@@ -94,11 +94,6 @@ class Block:
         self._tie(rows, take_over)
         return rows
 
-    def started(self, name: str) -> list[bool]:
-        """Which members have such a state already."""
-        pairs = zip(self._members, self._own, strict=True)
-        return [all(m.state[p].get(name) is not None for p in own) for m, own in pairs]
-
     def count_steps(self) -> Tensor:
         """The members' counts of steps, (K, parameters); their own become views of them."""
         pairs = list(zip(self._members, self._own, strict=True))

@@ -81,7 +81,8 @@ def unchanged(
         for value in state.values()
         if isinstance(value, Tensor)
     ]
-    saved = [tensor.detach().clone() for tensor in held]
+    # in the host's memory: on a GPU there may be no room for as much again
+    saved = [tensor.detach().to("cpu", copy=True) for tensor in held]
     states = [stream.get_state() for stream in streams]
     try:
         yield

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-from trainer.batch import each, leaves
-from trainer.fused.recorder import record
+from trainer.batch import each, form, leaves
+from trainer.fused.recorder import Notes, record
 from trainer.fused.streams import Rates, Streams
 from trainer.fused.structure import rates_of
 
@@ -39,7 +39,7 @@ class Recorded:
             name: torch.stack([member.get_buffer(name) for member in members])
             for name, _ in members[0].named_buffers()
         }
-        self._notes: dict[Any, fx.GraphModule] = {}
+        self._notes: dict[Any, Notes] = {}
 
     def arrange(self, inputs: Tensor) -> Tensor:
         return inputs
@@ -52,7 +52,8 @@ class Recorded:
         """What the forward gives, with the members in front."""
         inputs = leaves(arranged)
         shapes = tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in inputs)
-        key = (training, torch.is_autocast_enabled(inputs[0].device.type), shapes)
+        autocast = torch.is_autocast_enabled(inputs[0].device.type)
+        key = (training, autocast, form(arranged), shapes)
         notes = self._notes.get(key)
         if notes is None:
             # other numbers than those that it will first run on: were they part of the notes,
@@ -61,7 +62,7 @@ class Recorded:
             pattern = copy.deepcopy(self._pattern).train(training)
             notes = record(pattern, own, self._held, self._size, self._streams)
             self._notes[key] = notes
-        return notes.forward(*inputs)  # not as a module: fx would print where an error arose
+        return notes.run(*inputs)
 
     def tie(self, members: Sequence[nn.Module]) -> None:
         """The members' tensors become views of the array's."""

@@ -9,6 +9,7 @@ refused: a path that depends on numbers in a tensor, state outside of parameters
 import random
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
@@ -17,12 +18,18 @@ import torch
 from torch import Generator, Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
-from trainer.batch import call, each, like, parts
+from trainer.batch import call, each, leaves
 from trainer.fused.calls import Call, check_constant, vmapped
 from trainer.fused.common import CannotFuse
 from trainer.fused.forms import FORMS, RANDOM
 from trainer.fused.streams import Streams, drawn
-from trainer.fused.structure import INSIDE, difference, structure
+from trainer.fused.structure import (
+    attributes,
+    changed_attribute,
+    difference,
+    structure,
+    tensors_of,
+)
 
 LITERALS = (int, float, bool, str, type(None), torch.dtype, torch.device, type(Ellipsis))
 """What is written into the notes as it is."""
@@ -47,6 +54,8 @@ FILLS = {
 }  # fmt: skip
 """Functions that put random numbers in a tensor's place."""
 
+RETURNED = "what the forward returns"
+
 PUTS = {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ior__", "__iand__"}
 """Functions that change their first tensor; so do those whose name ends with one underscore."""
 
@@ -57,7 +66,7 @@ def record(
     held: Callable[[str], Tensor],
     size: int,
     streams: Streams,
-) -> fx.GraphModule:
+) -> "Notes":
     """What an array of this many models computes for inputs of these shapes.
 
     Args:
@@ -67,9 +76,6 @@ def record(
         size: the number of models.
         streams: where random numbers come from.
 
-    Returns:
-        a module of the array's inputs, (K, N, ...) each; it gives what the forward gives.
-
     Raises:
         CannotFuse: naming what cannot be part of an array.
     """
@@ -78,7 +84,7 @@ def record(
         recorder.know(tensor, recorder.hold(name, held(name)))
     buffers = dict(member.named_buffers())
     arguments = each(recorder.take, inputs)
-    outside, described, kept = _outside(), structure(member), _attributes(member)
+    outside, described, kept = _outside(), structure(member), attributes(member)
     with torch.random.fork_rng(), torch.enable_grad():
         with recorder:
             outputs = call(member, arguments)
@@ -87,15 +93,33 @@ def record(
         raise CannotFuse("its forward draws random numbers from Python or NumPy")
     if changed := difference(described, structure(member)):
         raise CannotFuse(f"its forward changes its attributes: {changed}")
-    for name, (tensor, before) in _attributes(member).items():
-        own, was = kept.get(name, (None, before))
-        if tensor is not own or not torch.equal(before, was):
-            raise CannotFuse(f"its forward changes its attributes: {name}, which is no buffer")
+    if name := changed_attribute(kept, attributes(member)):
+        raise CannotFuse(f"its forward changes its attributes: {name}, which is no buffer")
     for name, buffer in member.named_buffers():
         if buffer is not buffers[name]:
             recorder.keep(name, buffer)
-    recorder.graph.output(recorder.note_of(outputs, "what the forward returns"))
-    return fx.GraphModule(recorder.root, recorder.graph)
+    recorder.graph.output(tuple(recorder.note_of(one, RETURNED) for one in leaves(outputs)))
+    like = each(lambda tensor: tensor.new_empty(0), outputs)
+    return Notes(fx.GraphModule(recorder.root, recorder.graph), like)
+
+
+@dataclass(frozen=True)
+class Notes:
+    """A recorded forward.
+
+    Attributes:
+        module: of the array's inputs, (K, N, ...) each; gives its outputs, (K, ...) each.
+        like: what the forward returns them in: a tensor, or a tree of tensors without numbers.
+    """
+
+    module: fx.GraphModule
+    like: Any
+
+    def run(self, *inputs: Tensor) -> Any:
+        """What the forward gives."""
+        # not called as a module: fx would print where an error arose
+        outputs = iter(self.module.forward(*inputs))
+        return each(lambda _: next(outputs), self.like)
 
 
 class Recorder(TorchFunctionMode):
@@ -144,7 +168,7 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", str(func))
-        known = any(id(tensor) in self._nodes for tensor in _tensors((args, kwargs)))
+        known = any(id(tensor) in self._nodes for tensor in tensors_of((args, kwargs)))
         changes = name in PUTS or (name.endswith("_") and not name.endswith("__"))
         changed_in_place = changes and (known or name in FILLS)
         if changed_in_place or (known and kwargs.get("inplace")):
@@ -155,14 +179,14 @@ class Recorder(TorchFunctionMode):
             return False  # so torch's transformer asks whether it may skip what is masked
         if any(isinstance(one, Generator) for one in (*args, *kwargs.values())):
             raise CannotFuse(f"its forward has a random generator of its own ({name})")
-        if known and (size := _sized_by_numbers(name, args, kwargs)):
+        if known and (size := self._sized_by_numbers(name, args, kwargs)):
             raise CannotFuse(f"its forward makes a tensor as large as numbers say ({size})")
         if _differ(self._random, _random_states()):
             raise CannotFuse("its forward seeds torch's random numbers")
         result = func(*args, **kwargs)
         states = _random_states()
         draws, self._random = _differ(self._random, states), states
-        tensors = list(_tensors(result))
+        tensors = list(tensors_of(result))
         if not (known or draws):
             return result
         if draws and kwargs.get("out") is not None:
@@ -201,7 +225,7 @@ class Recorder(TorchFunctionMode):
             return self.graph.call_function(_written(physical), *notes)
         if func is Tensor.__setitem__:
             raise CannotFuse("its forward assigns to places that numbers in a tensor choose")
-        tensors = [t for t in _tensors((args, kwargs)) if id(t) in self._nodes]
+        tensors = [t for t in tensors_of((args, kwargs)) if id(t) in self._nodes]
         own = Call(func, args, kwargs, tensors, self._size)
         nodes = [self._node(tensor) for tensor in tensors]
         if draws:
@@ -214,21 +238,36 @@ class Recorder(TorchFunctionMode):
             self.know(result, node)
         elif isinstance(result, tuple | list):
             for place, one in enumerate(result):
-                if list(_tensors(one)):
+                if list(tensors_of(one)):
                     item = self.graph.call_function(_item, (node, place))
                     self._know_result(one, item)
 
-    def note_of(self, value: Any, what: str) -> Any:
-        """The notes for what has been computed, in lists, tuples and dicts."""
-        if isinstance(value, Tensor):
-            if id(value) not in self._nodes:
-                raise CannotFuse(f"{what} is not computed from the inputs by functions of torch")
-            return self._node(value)
-        if value is None:
-            return None
-        if isinstance(value, tuple | list | dict):
-            return like(value, [self.note_of(one, what) for one in parts(value)])
-        raise CannotFuse(f"{what} is a {type(value).__name__}, not a tensor")
+    def note_of(self, value: Any, what: str) -> fx.Node:
+        """The note for what has been computed."""
+        if not isinstance(value, Tensor):
+            raise CannotFuse(f"{what} is a {type(value).__name__}, not a tensor")
+        if id(value) not in self._nodes:
+            raise CannotFuse(f"{what} is not computed from the inputs by functions of torch")
+        return self._node(value)
+
+    def _sized_by_numbers(self, name: str, args: Sequence[Any], kwargs: Any) -> str:
+        """What makes the size of a function's answer depend on numbers in a tensor, if it does.
+
+        A mask that is the same for all members and in all steps does not.
+        """
+        if name in SIZED_BY_NUMBERS or (name == "where" and len(args) + len(kwargs) == 1):
+            return name
+        if name == "__getitem__":
+            kinds = [t.dtype for t in tensors_of(args[1:]) if id(t) in self._nodes]
+            return "a mask as an index" if {torch.bool, torch.uint8} & {*kinds} else ""
+        if name == "one_hot":
+            given = args[1] if len(args) > 1 else kwargs.get("num_classes", -1)
+            return "one_hot without num_classes" if given == -1 else ""
+        if name == "repeat_interleave" and kwargs.get("output_size") is None:
+            repeats = args[1] if len(args) > 1 else kwargs.get("repeats")
+            fixed = repeats is not None and id(repeats) not in self._nodes
+            return "" if fixed else name
+        return ""
 
     def _notes(self, value: Any) -> Any:
         """Arguments as they stand in the notes; tensors that do not change, for all members."""
@@ -272,45 +311,6 @@ def _written(function: Any) -> Any:
 
 def _item(values: Any, place: int) -> Any:
     return values[place]
-
-
-def _tensors(value: Any) -> Any:
-    """All tensors in nested arguments."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for one in value:
-            yield from _tensors(one)
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
-
-
-def _attributes(member: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
-    """The tensors that modules hold beside parameters and buffers, and their values."""
-    found = {}
-    for name, module in member.named_modules():
-        for attribute, value in vars(module).items():
-            if attribute not in INSIDE:
-                for place, tensor in enumerate(_tensors(value)):
-                    shown = ".".join(part for part in (name, attribute) if part)
-                    found[f"{shown} {place}" if place else shown] = tensor, tensor.detach().clone()
-    return found
-
-
-def _sized_by_numbers(name: str, args: Sequence[Any], kwargs: Any) -> str:
-    """What makes the size of a function's answer depend on numbers in a tensor, if it does."""
-    if name in SIZED_BY_NUMBERS or (name == "where" and len(args) + len(kwargs) == 1):
-        return name
-    if name == "__getitem__":
-        masks = [t for t in _tensors(args[1:]) if t.dtype in (torch.bool, torch.uint8)]
-        return "a mask as an index" if masks else ""
-    if name == "one_hot":
-        given = args[1] if len(args) > 1 else kwargs.get("num_classes", -1)
-        return "one_hot without num_classes" if given == -1 else ""
-    if name == "repeat_interleave" and kwargs.get("output_size") is None:
-        repeats = args[1] if len(args) > 1 else kwargs.get("repeats")
-        return name if repeats is None or isinstance(repeats, Tensor) else ""
-    return ""
 
 
 def _random_states() -> list[Tensor]:

@@ -10,7 +10,7 @@ import functools
 import types
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -182,3 +182,45 @@ def _check_hooks(name: str, module: nn.Module) -> None:
             raise CannotFuse(f"{name}: {type(module).__name__} has hooks")
     if isinstance(module, torch.jit.ScriptModule):
         raise CannotFuse(f"{name}: a module of torch.jit")
+
+
+Attributes: TypeAlias = dict[str, tuple[Tensor, Tensor]]
+
+
+def attributes(member: nn.Module) -> Attributes:
+    """The tensors that modules hold beside parameters and buffers, and their values."""
+    found = {}
+    for name, module in member.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute not in INSIDE:
+                for place, tensor in enumerate(tensors_of(value)):
+                    shown = ".".join(part for part in (name, attribute) if part)
+                    found[f"{shown} {place}" if place else shown] = tensor, tensor.detach().clone()
+    return found
+
+
+def changed_attribute(before: Attributes, after: Attributes) -> str:
+    """The name of one that is another tensor, or of other numbers, than it was; empty if none."""
+    for name, (tensor, values) in after.items():
+        own, was = before.get(name, (None, values))
+        if tensor is not own or not _same(values, was):
+            return name
+    return ""
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Also where both are not a number."""
+    return one.shape == other.shape and bool(
+        ((one == other) | ((one != one) & (other != other))).all()
+    )
+
+
+def tensors_of(value: Any) -> Iterator[Tensor]:
+    """All tensors in nested tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for one in value:
+            yield from tensors_of(one)
+    elif isinstance(value, dict):
+        yield from tensors_of(list(value.values()))

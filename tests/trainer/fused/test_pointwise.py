@@ -85,4 +85,4 @@ def test_what_has_a_form_is_not_left_to_vmap() -> None:
             build(lambda: nn.Sequential(nn.Linear(6, 6), nn.PReLU(6))), torch.rand(2, 6)
         )
     (notes, *_) = array._layout._notes.values()  # type: ignore[union-attr]
-    assert "prelu" in notes.code and "vmapped" not in notes.code
+    assert "prelu" in notes.module.code and "vmapped" not in notes.module.code
