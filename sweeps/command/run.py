@@ -116,11 +116,11 @@ def run(
     _print_results(said, results, folder)
     if quiet:
         _print_failures(err, results, folder)
-    if sweep.ended:
-        said.print(f"ended before its time: {sweep.ended}")
-        return 1 if results.count(Status.FAILED) else 0
     left = len(announced[0].plan.leave) if announced else 0
     all_ended = results.count(Status.FINISHED, Status.STOPPED) + left == len(results)
+    if sweep.ended and (sweep.file.search or not all_ended):  # a search would have asked for more
+        said.print(f"ended before its time: {sweep.ended}")
+        return 1 if results.count(Status.FAILED) else 0
     return 0 if all_ended and results.count(Status.FINISHED) else 1
 
 

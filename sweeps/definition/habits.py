@@ -48,6 +48,8 @@ _TUNE = {
 _CALL = re.compile(r"\s*(?:ray\.)?(?:tune\.)?(\w+)\((.*)\)\s*", re.DOTALL)
 _WANDB = {"values", "value", "min", "max", "distribution", "probabilities", "mu", "sigma", "q"}
 _OPTUNA = {"low", "high", "log", "step", "type"}
+_WANDB_ALONE = ("categorical", "constant", "normal", "log_normal", "inv_log_uniform", "beta")
+_HYDRA_ALONE = ("glob", "sort", "tag", "shuffle")
 _NOT_HERE = ("normal", "randn", "beta", "gamma", "sample_from", "glob", "sort", "tag", "shuffle")
 
 
@@ -87,19 +89,30 @@ def from_wandb(value: Mapping[str, Any]) -> Any:
         weights = value.get("probabilities")
         return {"choice": value["values"], "weights": weights} if weights else value["values"]
     if "value" in value:
-        return value["value"]
-    kind = str(value.get("distribution", "")).removeprefix("q_")
-    if kind in ("categorical", "constant", "normal", "log_normal", "inv_log_uniform", "beta"):
+        constant = value["value"]
+        return [constant] if _holds_list(constant) else constant  # a list alone would be an axis
+    named = str(value.get("distribution", ""))
+    kind = named.removeprefix("q_")
+    if kind.startswith(_WANDB_ALONE):
         raise ValueError(f"{kind} has no form here; give the range to search in its place")
     if "min" not in value or "max" not in value:
         raise ValueError("a range needs min and max")
     low, high = value["min"], value["max"]
-    if kind in ("log_uniform", "inv_log_uniform"):  # W&B gives the exponents of this one
+    if kind == "log_uniform":  # W&B gives the exponents of this one
         low, high = math.exp(low), math.exp(high)
-    whole = type(low) is int and type(high) is int and kind in ("", "int_uniform", "uniform")
+    step = value.get("q", 1 if named.startswith("q_") else None)
+    whole = all(type(one) is int for one in (low, high, 1 if step is None else step))
+    counted = kind == "int_uniform" or (whole and (kind == "" or step is not None))
     ours = "log_uniform" if kind.startswith("log_uniform") else "uniform"
-    ours = "int_uniform" if kind == "int_uniform" or (whole and kind == "") else ours
-    return {ours: [low, high]} | ({"step": value["q"]} if "q" in value else {})
+    ours = "int_uniform" if counted and ours == "uniform" else ours
+    needless = step is None or (ours == "int_uniform" and step == 1)
+    return {ours: [low, high]} | ({} if needless else {"step": step})
+
+
+def _holds_list(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds_list(one) for one in value.values())
+    return isinstance(value, list)
 
 
 def flow(value: Any) -> str:
@@ -129,6 +142,8 @@ def _call_meant(text: str) -> str | None:
         values = inside.removeprefix("[").removesuffix("]")
         form = f"[{values}]" if name == "grid_search" else f"[{values}] or {{choice: [{values}]}}"
         return f"{shown(text)} is text here; write {form}"
+    if name in _HYDRA_ALONE:
+        return f"{shown(text)} is text here, and has no other form; write the values as a list"
     if name in _TUNE:
         parts = [part.strip() for part in inside.split(",")]
         step = f", step: {parts[2]}" if name.startswith("q") and len(parts) > 2 else ""

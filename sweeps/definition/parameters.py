@@ -288,6 +288,8 @@ def _bounds(kind: str, arguments: Any) -> tuple[Any, Any]:
     low, high = arguments
     if not low < high:
         raise ValueError(f"{kind} needs low < high in [low, high], got {arguments}")
+    if not math.isfinite(high - low):
+        raise ValueError(f"{kind} needs high - low to be a finite number, got {arguments}")
     if "log" in kind and low <= 0:
         raise ValueError(f"{kind} needs low > 0 in [low, high], got {arguments}")
     return low, high

@@ -255,8 +255,7 @@ def examine(data: Mapping[str, Any]) -> tuple[SweepFile | None, list[str]]:
     except ValidationError as error:
         file = None
         problems = [p.removeprefix(": ") for p in describe(error, keys=model_keys(SweepFile))]
-        problems = [_habit(problem) for problem in problems]
-        problems += _another_tools(data)
+        problems = [*_another_tools(data), *map(_habit, problems)]
         wrong = {
             str(finding["loc"][0]) if finding["loc"] else "parameters" for finding in error.errors()
         }

@@ -20,6 +20,7 @@ class Converted:
 
     def __init__(self, data: Mapping[str, Any], name: str) -> None:
         self.notes: list[str] = []
+        self._method = str(data.get("method", "grid"))
         metric = data.get("metric")
         metric = metric if isinstance(metric, Mapping) else {}
         self.definition: dict[str, Any] = {
@@ -47,21 +48,30 @@ class Converted:
                 if isinstance(value, Mapping) and "parameters" in value:
                     found[str(name)] = self._parameters(value["parameters"], path)
                 else:
-                    found[str(name)] = from_wandb(value if isinstance(value, Mapping) else {})
+                    given = value if isinstance(value, Mapping) else {}
+                    found[str(name)] = self._parameter(given, path)
             except ValueError as error:
                 self.notes.append(f"{path}: left out: {error}")
         return found
 
+    def _parameter(self, given: Mapping[str, Any], path: str) -> Any:
+        ours = from_wandb(given)
+        if "values" not in given:
+            return ours
+        if self._method == "random":  # it draws from a list
+            return {"choice": ours} if isinstance(ours, list) else ours
+        if self._method == "bayes" and isinstance(ours, dict):
+            self.notes.append(f"{path}: without probabilities: a sampler finds out by itself")
+            return ours["choice"]
+        return ours
+
     def _search(self, data: Mapping[str, Any]) -> None:
-        method, cap = data.get("method", "grid"), data.get("run_cap")
+        method, cap = self._method, data.get("run_cap")
         search: dict[str, Any] = {}
-        if sampler := _METHODS.get(str(method)):
+        if sampler := _METHODS.get(method):
             search = {"sampler": sampler, "trials": cap or 50}
         elif method == "random":
             self.definition["samples"] = cap or 20
-            for name, values in self.definition["parameters"].items():
-                if isinstance(values, list):  # W&B draws from a list here
-                    self.definition["parameters"][name] = {"choice": values}
         elif cap:
             self.definition["stop_after"] = {"trials": cap}
         if (early := data.get("early_terminate")) is not None:

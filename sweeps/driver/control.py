@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from sweeps.errors import StorageError
 from sweeps.records.ledger import Ledger
-from sweeps.records.record import Record
+from sweeps.records.record import Record, Status
 from sweeps.records.requests import Request, hear
 
 LOOK_EVERY = 0.5
@@ -60,10 +60,11 @@ class Control:
         self._started = time.monotonic()
         self._next_look = 0.0
         self.wider: list[Request] = []
-        self._seen: list[str] = []
+        self._seen: list[Status] = []
 
     def look(self, book: Account) -> None:
         """Do what is asked, if it is time to look again."""
+        self._look_whether_enough(book)  # each time: trials may be shorter than a look
         now = time.monotonic()
         if now < self._next_look or book.ending:
             return
@@ -75,7 +76,9 @@ class Control:
         if self._hours is not None and now - self._started >= self._hours * 3600:
             why = f"the run has taken {self._hours:g} hours (stop_after.hours)"
             book.ending = book.ending or Ending("enough", why)
-        statuses = [f"{key} {record.status}" for key, record in book.records.items()]
+
+    def _look_whether_enough(self, book: Account) -> None:
+        statuses = [record.status for record in book.records.values()]
         if statuses != self._seen:
             self._seen = statuses
             if found := self._enough(book.records):

@@ -75,7 +75,9 @@ class Course:
         before = recorded["before"] if same else [k for k, r in others.items() if r.history]
         known = {key: others[key] for key in before if key in others}
         self._before = [
-            key for key, r in known.items() if r.status is Status.FINISHED and score(r.history)
+            key
+            for key, r in known.items()
+            if r.status is Status.FINISHED and score(r.history) is not None
         ]
         values = [(self._flat(known[key]), score(known[key].history)) for key in self._before]
         settled = {k: Told(**told) for k, told in recorded["told"].items()} if same else None

@@ -118,7 +118,7 @@ def make_sampler(search: Search) -> "BaseSampler":
         warnings.simplefilter("ignore")  # that a part of it is experimental
         match search.sampler:
             case "gp":
-                return samplers.GPSampler(seed=search.seed)
+                return samplers.GPSampler(seed=search.seed, warn_independent_sampling=False)
             case "cmaes":
                 independent = samplers.TPESampler(seed=search.seed)
                 return samplers.CmaEsSampler(

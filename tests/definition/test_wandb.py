@@ -36,7 +36,7 @@ def test_a_wandb_file_becomes_a_valid_sweep_file_with_what_it_asks_for() -> None
     assert definition["parameters"] == {
         "lr": {"log_uniform": [1e-5, 0.1]},
         "dropout": {"uniform": [0.0, 0.5]},
-        "width": {"uniform": [16, 64], "step": 16},
+        "width": {"int_uniform": [16, 64], "step": 16},
         "layers": {"int_uniform": [1, 4]},
         "batch_size": [32, 64],
         "epochs": 27,
@@ -65,3 +65,29 @@ def test_each_method_has_its_form(method: str, key: str) -> None:
     file, problems = examine(yaml12.load(found.text))
     assert file and not problems and key in found.definition
     assert (method == "random") == (found.definition["parameters"]["lr"] == {"choice": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "ours"),
+    [
+        ("grid", {"value": [64, 64]}, [[64, 64]]),
+        ("random", {"value": {"h": [1, 2], "w": 3}}, [{"h": [1, 2], "w": 3}]),
+        (
+            "random",
+            {"parameters": {"name": {"values": ["a", "b"]}}},
+            {"name": {"choice": ["a", "b"]}},
+        ),
+        ("bayes", {"values": ["a", "b"], "probabilities": [0.7, 0.3]}, ["a", "b"]),
+        ("random", {"distribution": "q_uniform", "min": 1, "max": 10}, {"int_uniform": [1, 10]}),
+        ("grid", {"distribution": "inv_log_uniform_values", "min": 1, "max": 10}, None),
+    ],
+)
+def test_a_parameter_means_what_it_meant_and_the_file_can_be_planned(
+    method: str, given: dict[str, Any], ours: Any
+) -> None:
+    parameters = {"x": given, "lr": {"min": 0.1, "max": 0.2}}
+    found = Converted({"method": method, "parameters": parameters}, "mine")
+    assert found.definition["parameters"].get("x") == ours
+    assert (ours is None) == any("parameters.x: left out" in note for note in found.notes)
+    file, problems = examine(yaml12.load(found.text))
+    assert file and not problems, problems

@@ -98,6 +98,19 @@ def test_a_run_ends_when_its_time_is_over_or_it_has_done_enough(tmp_path: Path) 
     assert book.ending == Ending("enough", "enough")
 
 
+def test_whether_it_is_enough_is_seen_at_every_step_however_short_trials_are(
+    tmp_path: Path,
+) -> None:
+    book = Book()
+    done = lambda records: "one" if records["a"].status is Status.FINISHED else None  # noqa: E731
+    of_run = control(tmp_path, None, done)
+    of_run.look(book)
+    assert book.ending is None
+    book.records["a"] = Record("a", {}, "a", Status.FINISHED)
+    of_run.look(book)
+    assert book.ending == Ending("enough", "one")
+
+
 def test_a_trial_is_asked_to_stop_in_its_own_folder_until_it_begins_again(tmp_path: Path) -> None:
     files, folder = LocalFiles(tmp_path), tmp_path / "trials/x=1"
     folder.mkdir(parents=True)

@@ -59,6 +59,30 @@ CASES = [
         command="plan sweep.yaml parameters.optimizer=adam,sgd",
     ),
     override(
+        "words with commas between them in the place of one",
+        "parameters.optimizer=adam,sgd",
+        "got adam,sgd; write 'parameters.optimizer=[adam,sgd]',"
+        " or 'parameters.optimizer=\"adam,sgd\"' for a text with a comma",
+    ),
+    case(
+        "a range as Hydra has it, for a grid axis",
+        "'range(1,5)' is text here; write {int_uniform: [1, 5]}",
+        file=sweep(parameters="{lr: [0.1, 0.2]}"),
+        command="plan sweep.yaml parameters.lr=range(1,5)",
+    ),
+    override(
+        "a parameter that is added as Hydra has it",
+        "+parameters.z=3",
+        "+parameters.z: a parameter is added without a sign; write 'parameters.z=3'",
+    ),
+    case(
+        "a key of a search in its short form",
+        "must be a mapping to have the key 'halving', got 'halving';"
+        " write 'search={halving: {first: 2}}'",
+        file=sweep(search="halving"),
+        command="plan sweep.yaml search.halving.first=2",
+    ),
+    override(
         "bad overrides and bad values are told together",
         "lr=0.1 nothing seeds=0 parameters.x.normal=[0,1]",
         "lr: unknown key",
