@@ -6,6 +6,7 @@ const rows = [...table.tBodies[0].rows];
 const heads = [...table.tHead.rows[0].cells];
 const boxes = [...table.querySelectorAll("input[type=checkbox]")];
 const views = {};
+const MANY = 1500; // points of a chart, beyond which each as an element of the page takes too long
 
 const keyOf = (row, column) => {
   const key = row.cells[column].dataset.key;
@@ -73,15 +74,39 @@ function colours() {
   };
 }
 
+// a large program, begun once what is there already can be used
+function loadLibrary() {
+  const script = document.createElement("script");
+  script.textContent = document.getElementById("library").textContent;
+  document.head.append(script);
+}
+
+const pause = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
+
+// how far a chart is from what is seen
+function distance(name) {
+  const { top, bottom } = document.getElementById(name).getBoundingClientRect();
+  return Math.max(0, top - innerHeight, -bottom);
+}
+
+const points = (spec) => Object.values(spec.datasets ?? {}).reduce((sum, rows) => sum + rows.length, 0);
+
 async function draw() {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches && !matchMedia("print").matches;
   const tooltip = { theme: dark ? "dark" : "light" };
   const logLevel = 1; // errors: that a chart without curves has no extent is no news
-  const options = { actions: false, renderer: "svg", config: colours(), tooltip, logLevel };
-  for (const [name, spec] of Object.entries(JSON.parse(document.getElementById("specs").textContent))) {
-    await new Promise(requestAnimationFrame); // what is there already is shown, and can be used
+  const options = { actions: false, config: colours(), tooltip, logLevel };
+  await pause();
+  if (!window.vegaEmbed) loadLibrary();
+  const specs = JSON.parse(document.getElementById("specs").textContent);
+  const left = Object.keys(specs);
+  while (left.length) {
+    await pause(); // what is there already is shown, and can be used
+    left.sort((a, b) => distance(a) - distance(b));
+    const name = left.shift();
+    const renderer = points(specs[name]) > MANY ? "canvas" : "svg";
     views[name]?.finalize();
-    views[name] = (await vegaEmbed(`#${name}`, structuredClone(spec), options)).view;
+    views[name] = (await vegaEmbed(`#${name}`, specs[name], { ...options, renderer })).view;
   }
   showCurves();
 }
