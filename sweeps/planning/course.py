@@ -10,6 +10,7 @@ from sweeps.definition.search import Halving, Population
 from sweeps.definition.selection import Selection
 from sweeps.definition.space import Trial, flat
 from sweeps.definition.sweep_file import SweepFile
+from sweeps.errors import shown
 from sweeps.planning.population import (
     Continue,
     Perturbing,
@@ -218,14 +219,16 @@ def course_problems(
             f" {file.train} {why}"
         ]
     parameter = file.space.leaves.get(budget)
-    if not isinstance(parameter, Fixed) or not isinstance(parameter.value, int):
+    value = parameter.value if isinstance(parameter, Fixed) else None
+    if not isinstance(parameter, Fixed) or type(value) is not int or value < 2:
+        several = "nothing" if parameter is None else "several"
+        got = shown(value) if isinstance(parameter, Fixed) else several
         return [
-            f"{key}: needs one whole number for parameters.{budget}, the whole budget of a trial"
+            f"{key}: needs one whole number of at least 2 for parameters.{budget}, the whole budget"
+            f" of a trial; got {got}"
         ]
-    if first is not None and first >= parameter.value:
-        return [
-            f"{key}.{name}: must be less than parameters.{budget} = {parameter.value}, got {first}"
-        ]
+    if first is not None and first >= value:
+        return [f"{key}.{name}: must be less than parameters.{budget} = {value}, got {first}"]
     return _population_problems(file, population, changeable) if population else []
 
 

@@ -185,6 +185,36 @@ def test_the_table_is_sorted_filtered_and_switches_curves(browser: Browser, file
 
 
 @needs_browser
+def test_of_a_long_table_the_first_lines_are_shown_and_the_others_when_asked_for(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """It is sorted and filtered as a whole, and printed whole; its many points are a picture."""
+    made = [
+        Made({"x": n, "seed": 0}, curve(*(n / 1000 + epoch / 1e5 for epoch in range(40))))
+        for n in range(300)
+    ]
+    folder = write_sweep(tmp_path / "long", made)
+    (folder / "report.html").write_text(read_report(folder), encoding="utf-8")
+    opened = Opened(browser, folder / "report.html")
+    page, count = opened.page, opened.page.locator("#count")
+    shown = page.locator("#table tbody tr:visible")
+    assert count.inner_text() == "300 configurations, the first 200 of them shown"
+    assert shown.count() == 200 and opened.column("x")[0] == "299"
+    assert page.locator("#curves canvas").count() == 1
+    page.get_by_role("button", name="x", exact=True).click()
+    assert shown.count() == 200 and opened.column("x")[0] == "0"
+    page.locator("#filter").fill("x=250")
+    assert (opened.column("x"), count.inner_text()) == (["250"], "1 of 300 configurations")
+    page.locator("#filter").fill("")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert (shown.count(), count.inner_text()) == (300, "300 configurations")
+    page.reload()
+    page.locator("#rest").click()
+    assert shown.count() == 300 and not page.locator("#rest").is_visible()
+    assert opened.told == []
+
+
+@needs_browser
 def test_a_curve_tells_its_configuration_where_the_pointer_is(browser: Browser, file: Path) -> None:
     opened = Opened(browser, file)
     opened.page.locator("#curves g.mark-symbol path").first.hover(force=True)

@@ -28,6 +28,10 @@ GRID = {"lr": [1, 2], "wd": [3, 4], "n": [1, 2, 3]}
             "space: 3 points; 20 Sobol points: 3 that differ",
         ),
         ({"parameters": {"x": 3}}, "space: 1 point"),
+        (
+            {"parameters": GRID, "search": {"sampler": "tpe", "trials": 30}},
+            "space: 12 points (lr 2 x wd 2 x n 3); tpe suggests 30, 8 at once, until all are tried",
+        ),
     ],
 )
 def test_the_size_of_a_space_is_said_in_a_line(keys: dict[str, Any], line: str) -> None:
@@ -35,4 +39,4 @@ def test_the_size_of_a_space_is_said_in_a_line(keys: dict[str, Any], line: str) 
     file, problems = examine({**base, **keys})
     assert file and not problems
     count = len(file.trials())
-    assert size_line(file.space, count) == line
+    assert size_line(file.space, count, file.search) == line

@@ -5,6 +5,8 @@ const table = document.getElementById("table");
 const rows = [...table.tBodies[0].rows];
 const heads = [...table.tHead.rows[0].cells];
 const boxes = [...table.querySelectorAll("input[type=checkbox]")];
+const first = rows.filter((row) => !row.hidden).length; // of a long table; the others when asked for
+let whole = first === rows.length;
 const views = {};
 const MANY = 1500; // points of a chart, beyond which each as an element of the page takes too long
 
@@ -31,25 +33,35 @@ function sortBy(column) {
     return down ? -order : order;
   });
   table.tBodies[0].append(...sorted);
+  filter();
 }
 
 // every word must stand in the row; NAME=VALUE in the column of that name
-function filter(text) {
+function filter() {
   const names = heads.map((head) => head.textContent.trim());
-  const words = text.trim().toLowerCase().split(/\s+/).filter(Boolean);
+  const words = document.getElementById("filter").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
   const meets = (row, word) => {
     const [name, value] = word.split("=");
     const column = value === undefined ? -1 : names.findIndex((n) => n.toLowerCase() === name);
     if (column >= 0) return row.cells[column].textContent.trim().toLowerCase() === value;
     return row.textContent.toLowerCase().includes(word);
   };
-  let shown = 0;
-  for (const row of rows) {
-    row.hidden = !words.every((word) => meets(row, word));
-    shown += !row.hidden;
+  let met = 0;
+  for (const row of [...table.tBodies[0].rows]) {
+    const meetsAll = words.every((word) => meets(row, word));
+    met += meetsAll;
+    row.hidden = !meetsAll || (!whole && met > first);
   }
   const all = rows.length === 1 ? "1 configuration" : `${rows.length} configurations`;
-  document.getElementById("count").textContent = words.length ? `${shown} of ${all}` : all;
+  const some = !whole && met > first;
+  document.getElementById("count").textContent =
+    (words.length ? `${met} of ${all}` : all) + (some ? `, the first ${first} of them shown` : "");
+  document.getElementById("rest").hidden = !some;
+}
+
+function showWhole() {
+  whole = true;
+  filter();
 }
 
 function showCurves() {
@@ -112,8 +124,10 @@ async function draw() {
 }
 
 heads.forEach((head, column) => head.querySelector("button")?.addEventListener("click", () => sortBy(column)));
-document.getElementById("filter").addEventListener("input", (event) => filter(event.target.value));
-filter("");
+document.getElementById("filter").addEventListener("input", filter);
+document.getElementById("rest").addEventListener("click", showWhole);
+addEventListener("beforeprint", showWhole);
+filter();
 boxes.forEach((box) => box.addEventListener("change", showCurves));
 document.getElementById("all")?.addEventListener("click", () => check(() => true));
 document.getElementById("five")?.addEventListener("click", () => check((curve) => curve < 5));

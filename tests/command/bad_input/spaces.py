@@ -98,6 +98,13 @@ CASES = [
         search="{population: {every: 9}}",
     ),
     space(
+        "a budget that leaves no room for rungs",
+        "search.halving: needs one whole number of at least 2 for parameters.epochs, the whole"
+        " budget of a trial; got 1",
+        parameters="{dataset: digits, lr: [0.1, 0.2], epochs: 1}",
+        search="halving",
+    ),
+    space(
         "factors that change nothing",
         "factors must be numbers more than 0 and not 1, such as [0.8, 1.25]; got [1.0]",
         search="{population: {factors: [1]}}",
