@@ -95,8 +95,8 @@ class Opened:
     def column(self, name: str) -> list[str]:
         heads = [text.strip() for text in self.page.locator("#table thead th").all_inner_texts()]
         at = next(i for i, head in enumerate(heads) if head.rstrip(" ▲▼") == name)
-        rows = self.page.locator("#table tbody tr:visible")
-        return [row.locator("td").nth(at).inner_text() for row in rows.all()]
+        cells = self.page.locator(f"#table tbody tr:not([hidden]) td:nth-child({at + 1})")
+        return cells.all_inner_texts()
 
     def curves(self) -> int:
         """Lines of the first chart that are drawn."""
@@ -190,27 +190,27 @@ def test_of_a_long_table_the_first_lines_are_shown_and_the_others_when_asked_for
 ) -> None:
     """It is sorted and filtered as a whole, and printed whole; its many points are a picture."""
     made = [
-        Made({"x": n, "seed": 0}, curve(*(n / 1000 + epoch / 1e5 for epoch in range(40))))
-        for n in range(300)
+        Made({"x": n}, curve(*(n / 1000 + epoch / 1e5 for epoch in range(40 if n >= 180 else 1))))
+        for n in range(220)
     ]
     folder = write_sweep(tmp_path / "long", made)
     (folder / "report.html").write_text(read_report(folder), encoding="utf-8")
     opened = Opened(browser, folder / "report.html")
     page, count = opened.page, opened.page.locator("#count")
     shown = page.locator("#table tbody tr:visible")
-    assert count.inner_text() == "300 configurations, the first 200 of them shown"
-    assert shown.count() == 200 and opened.column("x")[0] == "299"
+    assert count.inner_text() == "220 configurations, the first 200 of them shown"
+    assert shown.count() == 200 and opened.column("x")[0] == "219"
     assert page.locator("#curves canvas").count() == 1
     page.get_by_role("button", name="x", exact=True).click()
     assert shown.count() == 200 and opened.column("x")[0] == "0"
-    page.locator("#filter").fill("x=250")
-    assert (opened.column("x"), count.inner_text()) == (["250"], "1 of 300 configurations")
+    page.locator("#filter").fill("x=210")
+    assert (opened.column("x"), count.inner_text()) == (["210"], "1 of 220 configurations")
     page.locator("#filter").fill("")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert (shown.count(), count.inner_text()) == (300, "300 configurations")
+    assert (shown.count(), count.inner_text()) == (220, "220 configurations")
     page.reload()
     page.locator("#rest").click()
-    assert shown.count() == 300 and not page.locator("#rest").is_visible()
+    assert shown.count() == 220 and not page.locator("#rest").is_visible()
     assert opened.told == []
 
 
