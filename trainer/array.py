@@ -17,6 +17,7 @@ import torch
 from trainer import choice
 from trainer.config import Report
 from trainer.data import Examples, splits_of
+from trainer.fused import CannotFuse
 from trainer.loop import end_epoch, one_epoch, pick_device
 from trainer.paying import time_array
 from trainer.state import TrainState
@@ -125,10 +126,13 @@ def train_together(members: list[Member], device: torch.device) -> None:
 
 
 def epoch_of(array: TrainingArray, members: Sequence[Member]) -> list[dict[str, float]]:
-    """Train one epoch; where that fails, its members train alone when they are tried again."""
+    """Train one epoch; where the array fails, its members train alone when they are tried again.
+
+    Other errors, of reading the data say, are no reason to: they would change the last digits.
+    """
     try:
         return array.epoch()
-    except Exception as error:
+    except (CannotFuse, RuntimeError) as error:  # torch raises the latter, also without memory
         folders = [member.log_dir for member in members]
         choice.write(folders, together=False, because=f"it failed: {why_not(error)}")
         error.add_note("Tried again, the members of this array train one after the other.")

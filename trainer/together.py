@@ -76,7 +76,7 @@ class TrainingArray:
             for one in self._splits["train"].beginning(self._setup.settings.batch_size, 1)[0]
         )
         with self.unchanged(), precisely("fp32"):
-            losses = self._losses(run(self._model, inputs), targets)
+            losses = self._losses(in_full(run(self._model, inputs)), targets)
             found = torch.autograd.grad(losses.sum(), self._model.stacked(), allow_unused=True)
         return [gradient is not None for gradient in found]
 
@@ -167,7 +167,7 @@ class TrainingArray:
         """The members' losses, (K), on inputs (K, N, ...), and the gradients of their sum."""
         with autocast(self._device, self._setup.settings.precision):
             outputs = run(self._model, inputs)
-        losses = self._losses(outputs, targets)
+        losses = self._losses(in_full(outputs), targets)
         return losses.detach(), self._gradients(losses)
 
     def _gradients(self, losses: Tensor) -> tuple[Tensor, ...]:
@@ -183,12 +183,13 @@ class TrainingArray:
         self._optimizer.step(gradients, self._clips)
 
     def _losses(self, outputs: Any, targets: Any) -> Tensor:
-        return losses_of(self._loss, in_full(outputs), targets, self._smoothings)
+        return losses_of(self._loss, outputs, targets, self._smoothings)
 
     def _update(self, outputs: Any, targets: Any, size: int) -> None:
+        outputs = in_full(outputs)
         losses = self._losses(outputs, targets)
         self.update(self._gradients(losses))
-        self._totals.add(losses.detach(), detached(in_full(outputs)), targets, size)
+        self._totals.add(losses.detach(), detached(outputs), targets, size)
 
     @torch.no_grad()
     def _evaluate(self, name: str, split: Examples) -> list[dict[str, float]]:

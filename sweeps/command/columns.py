@@ -16,8 +16,10 @@ WHOLE = 0
 """The rank of a column that is never left out."""
 VALUES = -1
 """The rank of a swept parameter: they stay if all of them fit, and else come after what is said of
-them, which is of the ranks up to"""
+them."""
+
 SAID = 2
+"""What is said of configurations has a rank up to this."""
 LEAST = 24
 """Letters of a column of sentences that are worth showing."""
 

@@ -100,7 +100,7 @@ def from_wandb(value: Mapping[str, Any]) -> Any:
     low, high = value["min"], value["max"]
     if kind == "log_uniform":  # W&B gives the exponents of this one
         low, high = math.exp(low), math.exp(high)
-    step = value.get("q", 1 if named.startswith("q_") else None)
+    step = value.get("q", 1 if named.startswith("q_") and high - low >= 1 else None)
     whole = all(type(one) is int for one in (low, high, 1 if step is None else step))
     counted = kind == "int_uniform" or (whole and (kind == "" or step is not None))
     ours = "log_uniform" if kind.startswith("log_uniform") else "uniform"
